@@ -1,0 +1,59 @@
+/**
+ * The bound on requests in flight, in front of everything else, so that a refusal costs as little as
+ * possible. Only /api/ counts: health, metrics and the dashboard have to answer under any load.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { ApiError } from './errors.ts';
+
+export interface Admission {
+  listener: RequestListener;
+  inFlight(): number;
+  /** From now on every answer closes its connection, so that clients go elsewhere. */
+  drain(): void;
+}
+
+const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
+
+export function createAdmission(
+  next: RequestListener,
+  options: { inFlightMax: number; onRefused?: (error: ApiError) => void },
+): Admission {
+  let inFlight = 0;
+  let isDraining = false;
+
+  function leave() {
+    inFlight--;
+  }
+
+  function listener(request: IncomingMessage, response: ServerResponse) {
+    if (isDraining) response.setHeader('Connection', 'close');
+    if (request.url?.startsWith('/api/')) {
+      if (inFlight >= options.inFlightMax) {
+        options.onRefused?.(overloaded);
+        refuse(response, overloaded);
+        return;
+      }
+      inFlight++;
+      response.once('close', leave);
+    }
+    next(request, response);
+  }
+
+  return {
+    listener,
+    inFlight: () => inFlight,
+    drain() {
+      isDraining = true;
+    },
+  };
+}
+
+/** Answers with the error's status, headers and body. */
+export function refuse(response: ServerResponse, error: ApiError): void {
+  const { body, retryAfterSeconds } = error;
+  response.statusCode = error.status;
+  if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', retryAfterSeconds);
+  response.setHeader('Content-Type', 'application/json; charset=utf-8');
+  response.setHeader('Content-Length', Buffer.byteLength(body));
+  response.end(body);
+}

@@ -1,0 +1,26 @@
+/** The api's settings: the only reader of its environment. */
+import { z } from 'zod';
+import { integer, port, sharedVariables } from './environment.ts';
+
+export const configSchema = z.object({
+  ...sharedVariables,
+  PORT: port(3000),
+  /** 10,000 users with one request each, and a fifth on top for retries and probes. */
+  IN_FLIGHT_MAX: integer(12_000, { min: 1, max: 1_000_000 }),
+  /** Half of the stress test's client timeout of 10 s, so that a client always hears of it. */
+  PUBLISH_TIMEOUT_MS: integer(5_000, { min: 100, max: 60_000 }),
+  /** Publish calls under way at once; what arrives meanwhile shares the next envelope (publisher.ts). */
+  PUBLISH_CONCURRENCY: integer(4, { min: 1, max: 1_000 }),
+  /** 12,000 requests of 3 kB each are 36 MB; what is over gets 503. */
+  PUBLISH_BYTES_MAX: integer(64 * 1024 * 1024, { min: 1024 * 1024, max: 1024 * 1024 * 1024 }),
+  /** Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. */
+  READ_CONCURRENCY: integer(2, { min: 1, max: 10 }),
+  /** Sockets; over it a new connection is closed at once. Twice the users, at about 10 kB each. */
+  CONNECTIONS_MAX: integer(20_000, { min: 1, max: 1_000_000 }),
+  /** How long a drain goes on serving with readiness already false, so that load balancers notice. */
+  DRAIN_DELAY_MS: integer(0, { min: 0, max: 60_000 }),
+  /** How long a drain may take before the process gives up and exits 1. */
+  DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
+});
+
+export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,91 @@
+/**
+ * The environment variables that every process shares, and the one way in which
+ * any process reads its own: checked by zod at the start, all bad ones named at once.
+ */
+import { z } from 'zod';
+
+/** Topic, subscription and namespace names that every part agrees on. They are not settings. */
+export const names = {
+  topic: 'writes',
+  subscription: 'writes-writer',
+  deadLetterTopic: 'writes-dead-letter',
+  deadLetterSubscription: 'writes-dead-letter-audit',
+  database: 'assessmentdb',
+  collection: 'records',
+} as const;
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** A whole number from the environment, with its bounds and its default. */
+export function integer(fallback: number, { min, max }: { min: number; max: number }) {
+  const wants = `a whole number from ${min} to ${max}`;
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, { error: `wants ${wants}` })
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, { error: `wants ${wants}` })
+    .default(fallback);
+}
+
+export function port(fallback: number) {
+  return integer(fallback, { min: 0, max: 65_535 });
+}
+
+function isMongoUri(text: string): boolean {
+  return /^mongodb(\+srv)?:\/\/[^\s/]+/.test(text);
+}
+
+export const sharedVariables = {
+  MONGODB_URI: z
+    .string()
+    .refine(isMongoUri, { error: 'wants a URI such as mongodb://127.0.0.1:27017/assessmentdb' })
+    .default('mongodb://127.0.0.1:27017/assessmentdb'),
+  PUBSUB_EMULATOR_HOST: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, {
+      error: 'wants host:port such as 127.0.0.1:8085, without http://; unset it for the real Pub/Sub',
+    })
+    .optional(),
+  PUBSUB_PROJECT_ID: z
+    .string()
+    .regex(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, {
+      error: 'wants a Google Cloud project id: 6 to 30 lower-case letters, digits and hyphens',
+    })
+    .default('assessment-project'),
+  HOST: z
+    .string()
+    .regex(/^[0-9A-Za-z.:_-]+$/, { error: 'wants an address to listen on, such as 127.0.0.1 or 0.0.0.0' })
+    .default('127.0.0.1'),
+  LOG_LEVEL: z.enum(logLevels, { error: `wants one of ${logLevels.join(', ')}` }).default('info'),
+} as const;
+
+/** Thrown for bad variables; `message` has a line for each, with its name and what it wants, never its value. */
+export class InvalidEnvironment extends Error {
+  override name = 'InvalidEnvironment';
+}
+
+/**
+ * Parses `env` by `schema`. An empty string counts as unset, as `NAME= command` in a shell means it.
+ * @throws InvalidEnvironment that names every bad variable. Values stay out of it: a URI may hold a password.
+ */
+export function readEnvironment<Schema extends z.ZodType>(
+  schema: Schema,
+  env: NodeJS.ProcessEnv,
+): z.output<Schema> {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const result = schema.safeParse(given);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  throw new InvalidEnvironment(`Bad environment variables:\n${lines.join('\n')}`);
+}
+
+/** For `main.ts` alone: the configuration, or the message on standard error and exit 1. */
+export function readEnvironmentOrExit<Schema extends z.ZodType>(schema: Schema): z.output<Schema> {
+  try {
+    return readEnvironment(schema, process.env);
+  } catch (error) {
+    if (!(error instanceof InvalidEnvironment)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}

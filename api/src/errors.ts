@@ -1,0 +1,50 @@
+/** Every failure that a caller of the api can be told of, with its HTTP status, in one table. */
+
+interface Failure {
+  status: number;
+  retryAfterSeconds?: number;
+}
+
+const failures = {
+  invalid_request: { status: 400 },
+  not_found: { status: 404 },
+  method_not_allowed: { status: 405 },
+  payload_too_large: { status: 413 },
+  unsupported_media_type: { status: 415 },
+  internal: { status: 500 },
+  /** Refused before anything was published: none of its writes is or will be stored. */
+  overloaded: { status: 503, retryAfterSeconds: 1 },
+  draining: { status: 503, retryAfterSeconds: 1 },
+  /** Given up on while still waiting for its turn: none of its writes is or will be stored. */
+  publish_not_sent: { status: 503, retryAfterSeconds: 2 },
+  /** The broker's answer did not come in time or was an error: the writes may or may not be stored. */
+  publish_unconfirmed: { status: 503, retryAfterSeconds: 2 },
+  database_unavailable: { status: 503, retryAfterSeconds: 2 },
+} satisfies Record<string, Failure>;
+
+export type FailureCode = keyof typeof failures;
+
+/** `message` goes to the caller as it is: no stack, no address, no secret in it. `cause` goes to the log. */
+export class ApiError extends Error {
+  override name = 'ApiError';
+  readonly code: FailureCode;
+
+  constructor(code: FailureCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  get status(): number {
+    return failures[this.code].status;
+  }
+
+  /** Seconds for the Retry-After header, where trying again makes sense. */
+  get retryAfterSeconds(): number | undefined {
+    const failure: Failure = failures[this.code];
+    return failure.retryAfterSeconds;
+  }
+
+  get body(): string {
+    return JSON.stringify({ status: 'error', code: this.code, message: this.message });
+  }
+}

@@ -1,0 +1,107 @@
+/** Starts the api: config → publisher → reader → app → listen; drains on SIGTERM and SIGINT. */
+import closeWithGrace from 'close-with-grace';
+import { createAdmission } from './admission.ts';
+import { createApp } from './app.ts';
+import { configSchema } from './config.ts';
+import { names, readEnvironmentOrExit } from './environment.ts';
+import { createLogger } from './log.ts';
+import { createMetrics } from './metrics.ts';
+import { createMongoClient, openDatabase } from './mongo.ts';
+import { createPublisher } from './publisher.ts';
+import { createPubSub, openTopic } from './pubsub.ts';
+import { createReader } from './reader.ts';
+import { createReadiness } from './readiness.ts';
+import { listen } from './server.ts';
+
+const config = readEnvironmentOrExit(configSchema);
+const logger = createLogger('api', config.LOG_LEVEL);
+const metrics = createMetrics();
+const mongo = createMongoClient(config.MONGODB_URI, {
+  appName: 'api',
+  // One more than the reads, so that a ping is answered while all of them wait.
+  poolSizeMax: config.READ_CONCURRENCY + 1,
+});
+const database = openDatabase(mongo, config.MONGODB_URI);
+const pubsub = createPubSub(config);
+const topic = openTopic(pubsub, names.topic, { timeoutMs: config.PUBLISH_TIMEOUT_MS });
+
+const publisher = createPublisher((data) => topic.publishMessage({ data }), {
+  timeoutMs: config.PUBLISH_TIMEOUT_MS,
+  concurrency: config.PUBLISH_CONCURRENCY,
+  bytesMax: config.PUBLISH_BYTES_MAX,
+  onConfirmed({ writes, seconds }) {
+    metrics.publishDuration.observe(seconds);
+    metrics.envelopeWrites.observe(writes);
+    metrics.confirmedWrites.inc(writes);
+  },
+  onFailed(cause) {
+    metrics.publishFailures.inc();
+    logger.warn({ err: cause }, 'publish failed');
+  },
+});
+
+const reader = createReader(database, {
+  concurrency: config.READ_CONCURRENCY,
+  onRefreshFailed(error) {
+    metrics.refreshFailures.inc();
+    logger.debug({ err: error }, 'refresh failed; the cache is served');
+  },
+});
+
+const readiness = createReadiness(
+  [
+    { name: 'MongoDB', run: () => database.command({ ping: 1 }, { timeoutMS: 1_000 }) },
+    {
+      name: 'Pub/Sub',
+      async run() {
+        await topic.getMetadata({ timeout: 1_000, retry: null });
+      },
+    },
+  ],
+  (name, error) => logger.warn({ err: error }, `${name} is not ready`),
+);
+
+let isServing = false;
+const app = createApp({ publisher, reader, readiness, metrics, logger, isServing: () => isServing });
+const admission = createAdmission(app, {
+  inFlightMax: config.IN_FLIGHT_MAX,
+  onRefused: (error) => metrics.refused.inc({ code: error.code }),
+});
+metrics.watch('api_requests_in_flight', 'Requests under /api/ being answered.', admission.inFlight);
+metrics.watch('api_publish_outstanding_bytes', 'Writes that wait for their confirmation.', () => {
+  return publisher.outstanding().bytes;
+});
+metrics.watch(
+  'api_publish_outstanding_calls',
+  'Publish calls under way.',
+  () => publisher.outstanding().calls,
+);
+metrics.watch('api_reader_cache_age_seconds', 'Age of the ids and counts served.', reader.ageSeconds);
+metrics.watch('api_mongodb_operations', 'Reads in MongoDB now.', () => reader.operations().active);
+metrics.watch('api_mongodb_operations_waiting', 'Reads that wait for their turn.', () => {
+  return reader.operations().waiting;
+});
+
+const server = await listen(admission.listener, {
+  host: config.HOST,
+  port: config.PORT,
+  connectionsMax: config.CONNECTIONS_MAX,
+}).catch((error: Error) => {
+  logger.fatal(error.message);
+  process.exit(1);
+});
+isServing = true;
+logger.info({ host: config.HOST, port: server.port }, 'listening');
+
+closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
+  logger.info({ signal }, 'draining');
+  isServing = false;
+  admission.drain();
+  await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS));
+  await server.close();
+  await publisher.close();
+  await reader.close();
+  await mongo.close();
+  await pubsub.close();
+  logger.info('drained');
+});

@@ -1,0 +1,33 @@
+/** How every process reaches MongoDB. */
+import { type Db, MongoClient } from 'mongodb';
+import { names } from './environment.ts';
+
+/** Long enough for a slow node's answer, short enough that a stopped one is noticed and tried again. */
+const socketTimeoutMs = 30_000;
+
+/**
+ * A client that connects when first used, so that a process starts and answers while MongoDB is away.
+ * Retries are the callers' own: a standalone node takes no retryable writes, and ids made beforehand make
+ * any insert safe to repeat.
+ */
+export function createMongoClient(
+  uri: string,
+  options: { appName: string; poolSizeMax: number },
+): MongoClient {
+  return new MongoClient(uri, {
+    appName: options.appName,
+    maxPoolSize: options.poolSizeMax,
+    retryWrites: false,
+    retryReads: false,
+    serverSelectionTimeoutMS: 2_000,
+    connectTimeoutMS: 2_000,
+    heartbeatFrequencyMS: 2_000,
+    socketTimeoutMS: socketTimeoutMs,
+  });
+}
+
+/** The database that the URI names, or `assessmentdb`. The driver's own default would be `test`. */
+export function openDatabase(client: MongoClient, uri: string): Db {
+  const named = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^/?]+)/.exec(uri)?.[1];
+  return client.db(named ? decodeURIComponent(named) : names.database);
+}

@@ -1,0 +1,178 @@
+/**
+ * Publishes writes and says when the broker holds them.
+ *
+ * Group commit: while fewer than `concurrency` publish calls are under way, an envelope leaves in the turn
+ * of the event loop in which its first write arrived. While all are under way, writes wait and share the
+ * next envelope. So an idle api adds no delay and needs no linger time, and a busy one makes envelopes as
+ * large as its load is high.
+ *
+ * A group of writes is `filling` → `waiting` (full, every call is busy) → `sent` → confirmed or failed.
+ * One deadline runs from its first write on. What is still unsent then was never held and never will be;
+ * what was sent without an answer may be held, and its ids make a second arrival harmless.
+ *
+ * Bounds: the bytes of all writes not yet answered (`bytesMax`, over it `overloaded`), calls under way
+ * (`concurrency`), and the envelope's own limits. Nothing is kept once its callers have an answer, except
+ * by a call under way, which ends by its own timeout.
+ */
+import { setImmediate } from 'node:timers';
+import { encodedBytes, encodeEnvelope, envelopeBytesMax, envelopeWritesMax, type Write } from './envelope.ts';
+import { ApiError } from './errors.ts';
+
+/** Sends one message and resolves once the broker has confirmed it, within `timeoutMs` or so. */
+export type SendMessage = (data: Buffer) => Promise<unknown>;
+
+export interface PublisherOptions {
+  timeoutMs: number;
+  /** Calls of `send` under way at once. */
+  concurrency: number;
+  /** Bytes of all writes that wait for their confirmation. */
+  bytesMax: number;
+  /** Told of each envelope that the broker confirmed. */
+  onConfirmed?: (envelope: { writes: number; bytes: number; seconds: number }) => void;
+  /** Told of each call that failed, with the cause that callers do not see. */
+  onFailed?: (cause: unknown) => void;
+}
+
+export interface Publisher {
+  /**
+   * Resolves when the broker holds all of `writes`, which travel in one envelope.
+   * @throws ApiError `overloaded`, `draining`, `publish_not_sent`, `publish_unconfirmed`, `payload_too_large`.
+   */
+  publish(writes: readonly Write[]): Promise<void>;
+  /** Bytes and envelopes that wait for a confirmation. */
+  outstanding(): { bytes: number; calls: number };
+  /** Refuses what is new and resolves when everything taken has its answer. */
+  close(): Promise<void>;
+}
+
+/** An array of writes and an empty document around them, an upper bound of the envelope's own bytes. */
+const envelopeOverheadBytes = 64;
+
+class Group {
+  readonly writes: Write[] = [];
+  bytes = envelopeOverheadBytes;
+  isSent = false;
+  readonly answer = Promise.withResolvers<void>();
+  deadline: NodeJS.Timeout | undefined;
+
+  canFit(writes: readonly Write[], bytes: number): boolean {
+    return this.writes.length + writes.length <= envelopeWritesMax && this.bytes + bytes <= envelopeBytesMax;
+  }
+}
+
+export function createPublisher(send: SendMessage, options: PublisherOptions): Publisher {
+  let filling: Group | undefined;
+  const waiting: Group[] = [];
+  let bytesOutstanding = 0;
+  let callsUnderWay = 0;
+  let isFlushScheduled = false;
+  let isClosed = false;
+  const idle = Promise.withResolvers<void>();
+
+  async function publish(writes: readonly Write[]): Promise<void> {
+    if (isClosed) throw new ApiError('draining', 'The server is shutting down. Try again.');
+    let bytes = 0;
+    for (const write of writes) bytes += encodedBytes(write);
+    if (bytes + envelopeOverheadBytes > envelopeBytesMax) {
+      throw new ApiError(
+        'payload_too_large',
+        `The writes of one request may take ${envelopeBytesMax} bytes.`,
+      );
+    }
+    if (bytesOutstanding + bytes > options.bytesMax) {
+      throw new ApiError('overloaded', 'Too many writes are waiting for the broker. Try again.');
+    }
+    if (filling && !filling.canFit(writes, bytes)) {
+      waiting.push(filling);
+      filling = undefined;
+    }
+    filling ??= createGroup();
+    filling.writes.push(...writes);
+    filling.bytes += bytes;
+    bytesOutstanding += bytes;
+    const { promise } = filling.answer;
+    scheduleFlush();
+    try {
+      await promise;
+    } finally {
+      bytesOutstanding -= bytes;
+      settleIfIdle();
+    }
+  }
+
+  function createGroup(): Group {
+    const group = new Group();
+    group.answer.promise.catch(() => {}); // every caller awaits it; a group that all gave up on is no crash
+    group.deadline = setTimeout(() => expire(group), options.timeoutMs);
+    return group;
+  }
+
+  /** At the end of this turn, so that requests read from the sockets in one turn share an envelope. */
+  function scheduleFlush(): void {
+    if (isFlushScheduled || callsUnderWay >= options.concurrency) return;
+    isFlushScheduled = true;
+    setImmediate(() => {
+      isFlushScheduled = false;
+      flush();
+    });
+  }
+
+  function flush(): void {
+    while (callsUnderWay < options.concurrency) {
+      const group = waiting.shift() ?? filling;
+      if (!group) return;
+      if (group === filling) filling = undefined;
+      void sendGroup(group);
+    }
+  }
+
+  async function sendGroup(group: Group): Promise<void> {
+    callsUnderWay++;
+    group.isSent = true;
+    const start = performance.now();
+    try {
+      await send(encodeEnvelope(group.writes));
+      options.onConfirmed?.({
+        writes: group.writes.length,
+        bytes: group.bytes,
+        seconds: (performance.now() - start) / 1000,
+      });
+      group.answer.resolve();
+    } catch (cause) {
+      options.onFailed?.(cause);
+      const message = 'The broker did not confirm the writes. They may be stored later. Try again.';
+      group.answer.reject(new ApiError('publish_unconfirmed', message, { cause }));
+    } finally {
+      clearTimeout(group.deadline);
+      callsUnderWay--;
+      flush();
+      settleIfIdle();
+    }
+  }
+
+  function expire(group: Group): void {
+    if (group.isSent) {
+      const message = 'The broker did not confirm the writes in time. They may be stored later. Try again.';
+      group.answer.reject(new ApiError('publish_unconfirmed', message));
+      return;
+    }
+    if (group === filling) filling = undefined;
+    else waiting.splice(waiting.indexOf(group), 1);
+    const message = 'The broker is not answering; nothing was sent. Try again.';
+    group.answer.reject(new ApiError('publish_not_sent', message));
+  }
+
+  function settleIfIdle(): void {
+    if (isClosed && bytesOutstanding === 0 && callsUnderWay === 0) idle.resolve();
+  }
+
+  return {
+    publish,
+    outstanding: () => ({ bytes: bytesOutstanding, calls: callsUnderWay }),
+    close() {
+      isClosed = true;
+      settleIfIdle();
+      return idle.promise;
+    },
+  };
+}

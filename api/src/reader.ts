@@ -1,0 +1,115 @@
+/**
+ * The reads of GET /api/data and the counts of GET /api/stats, without a query per request.
+ *
+ * In the background, once a second at most: the ids that the writer stored last (read-model.ts) are read
+ * and looked up by primary key, so an id is only ever answered for a document that is there, and the cost
+ * is the same however large the collection is. While MongoDB is away the last known ids are served.
+ * Every operation goes through one p-limit, so MongoDB sees at most `concurrency` of them at once.
+ */
+import type { Db, ObjectId, WithId } from 'mongodb';
+import pLimit from 'p-limit';
+import type { Write } from './envelope.ts';
+import { names } from './environment.ts';
+import { ApiError } from './errors.ts';
+import { readModelCollection } from './read-model.ts';
+import { createRefresher } from './refresher.ts';
+
+/** Under the promised second, so that a load's own time fits in as well. */
+const refreshIntervalMs = 800;
+
+/** At most a twentieth of the time is spent in the database for the cache. */
+const refreshTimeShareMax = 0.05;
+
+/** Long enough for a busy node, short enough that a stopped one is told from a slow one. */
+const operationTimeoutMs = 2_000;
+
+/** Look-ups of single records that may wait for their turn; at 2 ms each the last waits a second. */
+const lookUpsWaitingMax = 1_000;
+
+interface Snapshot {
+  ids: ObjectId[];
+  totalDocuments: number;
+}
+
+export interface Reader {
+  /** The id of a stored document, in turn; null while none is known. Never waits, never throws. */
+  nextId(): ObjectId | null;
+  /** Documents in the collection, undefined before MongoDB answered once, and the age of the figure. */
+  totalDocuments(): { total: number; ageSeconds: number } | undefined;
+  ageSeconds(): number | undefined;
+  /** @throws ApiError `overloaded` or `database_unavailable`. */
+  findRecord(id: ObjectId): Promise<WithId<Write> | null>;
+  /** Operations in MongoDB and waiting for their turn. */
+  operations(): { active: number; waiting: number };
+  close(): Promise<void>;
+}
+
+export function createReader(
+  database: Db,
+  options: { concurrency: number; onRefreshFailed?: (error: unknown) => void },
+): Reader {
+  const records = database.collection<Write>(names.collection);
+  const readModel = readModelCollection(database);
+  const limit = pLimit(options.concurrency);
+  let isMetadataCountExact: boolean | undefined;
+  let turn = 0;
+
+  /**
+   * The count from the collection's metadata costs nothing on a real mongod. SecantusDB names itself in
+   * buildInfo and scans the collection for it, so there the writer's own total is taken.
+   */
+  async function countDocuments(writerTotal: number): Promise<number> {
+    isMetadataCountExact ??= !(
+      'secantusVersion' in (await database.command({ buildInfo: 1 }, { timeoutMS: operationTimeoutMs }))
+    );
+    if (!isMetadataCountExact) return writerTotal;
+    return records.estimatedDocumentCount({ timeoutMS: operationTimeoutMs });
+  }
+
+  async function load(): Promise<Snapshot> {
+    const model = await limit(() => readModel.findOne({ _id: 'records' }, { timeoutMS: operationTimeoutMs }));
+    const stored = await limit(() =>
+      records
+        .find(
+          { _id: { $in: model?.newestIds ?? [] } },
+          { projection: { _id: 1 }, timeoutMS: operationTimeoutMs },
+        )
+        .toArray(),
+    );
+    const totalDocuments = await limit(() => countDocuments(model?.total ?? 0));
+    return { ids: stored.map((document) => document._id), totalDocuments };
+  }
+
+  const snapshot = createRefresher<Snapshot>({
+    load,
+    intervalMs: refreshIntervalMs,
+    timeShareMax: refreshTimeShareMax,
+    onFailed: (error) => options.onRefreshFailed?.(error),
+  });
+
+  return {
+    nextId() {
+      const ids = snapshot.value()?.ids;
+      if (!ids || ids.length === 0) return null;
+      turn = (turn + 1) % ids.length;
+      return ids[turn] ?? null;
+    },
+    totalDocuments() {
+      const value = snapshot.value();
+      return value && { total: value.totalDocuments, ageSeconds: snapshot.ageSeconds() ?? 0 };
+    },
+    ageSeconds: () => snapshot.ageSeconds(),
+    async findRecord(id) {
+      if (limit.pendingCount >= lookUpsWaitingMax) {
+        throw new ApiError('overloaded', 'Too many look-ups are waiting for MongoDB. Try again.');
+      }
+      try {
+        return await limit(() => records.findOne({ _id: id }, { timeoutMS: operationTimeoutMs }));
+      } catch (cause) {
+        throw new ApiError('database_unavailable', 'MongoDB is not answering. Try again.', { cause });
+      }
+    },
+    operations: () => ({ active: limit.activeCount, waiting: limit.pendingCount }),
+    close: () => snapshot.close(),
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * Whether the parts that this process needs answer, asked only when somebody asks, and at most once a
+ * second however many ask: probes cost nothing, and nothing is asked while nobody does.
+ */
+export interface Check {
+  /** Names the part in the answer, such as `MongoDB`. */
+  name: string;
+  /** Rejects, or does not answer within the time limit, when the part is not ready. */
+  run: () => Promise<unknown>;
+}
+
+export interface Readiness {
+  /** Undefined when every check passed, else what is not ready, such as `MongoDB: no answer in 1 s`. */
+  problem(): Promise<string | undefined>;
+}
+
+const cacheMs = 1_000;
+const checkTimeoutMs = 1_000;
+
+export function createReadiness(
+  checks: Check[],
+  onFailed?: (name: string, error: unknown) => void,
+): Readiness {
+  let answer: Promise<string | undefined> | undefined;
+  let askedAt = Number.NEGATIVE_INFINITY;
+
+  /** The error itself stays out of the answer: it may hold an address. */
+  async function runCheck({ name, run }: Check): Promise<string | undefined> {
+    const { promise: timeout, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => reject(new Error(`no answer in ${checkTimeoutMs} ms`)), checkTimeoutMs);
+    try {
+      await Promise.race([run(), timeout]);
+      return undefined;
+    } catch (error) {
+      onFailed?.(name, error);
+      return `${name} is not answering`;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  return {
+    problem() {
+      if (answer && performance.now() - askedAt < cacheMs) return answer;
+      askedAt = performance.now();
+      answer = Promise.all(checks.map(runCheck)).then((problems) => {
+        const failed = problems.filter((problem) => problem !== undefined);
+        return failed.length > 0 ? failed.join('; ') : undefined;
+      });
+      return answer;
+    },
+  };
+}

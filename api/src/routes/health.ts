@@ -1,0 +1,54 @@
+import { type RequestHandler, Router } from 'express';
+import type { Registry } from 'prom-client';
+import { refuse } from '../admission.ts';
+import { ApiError } from '../errors.ts';
+import type { Readiness } from '../readiness.ts';
+
+export interface HealthDependencies {
+  readiness: Readiness;
+  registry: Registry;
+  /** True from the end of start-up until the drain begins. */
+  isServing: () => boolean;
+}
+
+/** Health and metrics, the same in every process. */
+export function createHealthRouter({ readiness, registry, isServing }: HealthDependencies): Router {
+  const router = Router();
+
+  /** The process runs. */
+  router.get('/healthz', (_request, response) => {
+    response.json({ status: 'ok', timestamp: new Date() });
+  });
+
+  /** For the readiness probe; a MongoDB or broker that is away does not take the process out. */
+  router.get('/servez', (_request, response) => {
+    if (isServing()) response.json({ status: 'ok', timestamp: new Date() });
+    else refuse(response, new ApiError('draining', 'The server is starting or shutting down.'));
+  });
+
+  /** For people, k6 and alerts; whether every part that this process needs answers. */
+  router.get('/readyz', async (_request, response) => {
+    const problem = isServing() ? await readiness.problem() : 'the server is starting or shutting down';
+    if (problem) response.status(503).json({ status: 'not ready', error: problem });
+    else response.json({ status: 'ready', timestamp: new Date() });
+  });
+
+  router.get('/metrics', async (_request, response) => {
+    response.type(registry.contentType).send(await registry.metrics());
+  });
+
+  router.all(['/healthz', '/servez', '/readyz', '/metrics'], only('GET, HEAD'));
+  return router;
+}
+
+/** Answers every method that came this far with 405 and those that the path takes. */
+export function only(methods: string): RequestHandler {
+  return (_request, response) => {
+    response.setHeader('Allow', methods);
+    refuse(response, new ApiError('method_not_allowed', `This path takes ${methods}.`));
+  };
+}
+
+export const answerNotFound: RequestHandler = (_request, response) => {
+  refuse(response, new ApiError('not_found', 'There is nothing at this path.'));
+};

@@ -1,0 +1,34 @@
+import type { RequestHandler } from 'express';
+import { ObjectId } from 'mongodb';
+import { createRecord } from '../envelope.ts';
+import { ApiError } from '../errors.ts';
+import type { Publisher } from '../publisher.ts';
+import type { Reader } from '../reader.ts';
+import { parseRecords } from '../record-document.ts';
+
+const idPattern = /^[0-9a-fA-F]{24}$/;
+
+export function createRecordsRoutes({ publisher, reader }: { publisher: Publisher; reader: Reader }) {
+  /** POST /api/records: a caller's own JSON on the same way as the writes of GET /api/data. */
+  const create: RequestHandler = async (request, response) => {
+    const parsed = parseRecords(request.body);
+    if ('problems' in parsed) throw new ApiError('invalid_request', parsed.problems.join('; '));
+    const timestamp = new Date();
+    const writes = parsed.documents.map((document) => createRecord(document, timestamp));
+    await publisher.publish(writes);
+    response.status(202).json({ status: 'success', ids: writes.map((write) => write._id), timestamp });
+  };
+
+  /** GET /api/records/:id: the document once it is stored. */
+  const find: RequestHandler = async (request, response) => {
+    const { id } = request.params;
+    if (typeof id !== 'string' || !idPattern.test(id)) {
+      throw new ApiError('invalid_request', 'id: wants 24 hexadecimal digits.');
+    }
+    const record = await reader.findRecord(new ObjectId(id));
+    if (!record) throw new ApiError('not_found', 'No document with this id is stored. It may be on its way.');
+    response.json(record);
+  };
+
+  return { create, find };
+}

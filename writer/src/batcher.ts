@@ -1,0 +1,68 @@
+/**
+ * Collects leased envelopes into batches, each one bulkWrite.
+ *
+ * A batch leaves when the next envelope would not fit its count (`count`) or its bytes (`bytes`), or when
+ * it is full to the letter, or when its first envelope has waited `ageMaxMs` (`age`), or when the process
+ * stops (`drain`). An envelope over a limit by itself is a batch of its own. No I/O; what is collected is
+ * bounded by the subscriber's flow control.
+ */
+import type { Write } from '@assessment/api/envelope';
+
+/** A decoded envelope, with what is needed to answer the broker for it. */
+export interface LeasedEnvelope<Message> {
+  writes: Write[];
+  bytes: number;
+  message: Message;
+}
+
+export type FlushReason = 'count' | 'bytes' | 'age' | 'drain';
+
+export interface BatcherOptions<Message> {
+  writesMax: number;
+  bytesMax: number;
+  ageMaxMs: number;
+  onBatch: (batch: LeasedEnvelope<Message>[], reason: FlushReason) => void;
+  /** The clock; tests bring their own. */
+  timers?: {
+    setTimeout: (callback: () => void, delayMs: number) => unknown;
+    clearTimeout: (timer: never) => void;
+  };
+}
+
+export interface Batcher<Message> {
+  add(envelope: LeasedEnvelope<Message>): void;
+  /** Hands on what is held, whatever its size. */
+  drain(): void;
+}
+
+export function createBatcher<Message>(options: BatcherOptions<Message>): Batcher<Message> {
+  const timers = options.timers ?? globalThis;
+  let batch: LeasedEnvelope<Message>[] = [];
+  let writes = 0;
+  let bytes = 0;
+  let timer: unknown;
+
+  function flush(reason: FlushReason): void {
+    timers.clearTimeout(timer as never);
+    if (batch.length === 0) return;
+    const full = batch;
+    batch = [];
+    writes = 0;
+    bytes = 0;
+    options.onBatch(full, reason);
+  }
+
+  return {
+    add(envelope) {
+      if (writes + envelope.writes.length > options.writesMax) flush('count');
+      else if (bytes + envelope.bytes > options.bytesMax) flush('bytes');
+      if (batch.length === 0) timer = timers.setTimeout(() => flush('age'), options.ageMaxMs);
+      batch.push(envelope);
+      writes += envelope.writes.length;
+      bytes += envelope.bytes;
+      if (writes >= options.writesMax) flush('count');
+      else if (bytes >= options.bytesMax) flush('bytes');
+    },
+    drain: () => flush('drain'),
+  };
+}

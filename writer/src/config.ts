@@ -1,0 +1,24 @@
+/** The writer's settings: the only reader of its environment. */
+import { integer, port, sharedVariables } from '@assessment/api/environment';
+import { z } from 'zod';
+
+const mebibyte = 1024 * 1024;
+
+export const configSchema = z.object({
+  ...sharedVariables,
+  PORT: port(3001),
+  /** Envelopes leased at once. Small ones cost about 2 kB each beside their bytes. */
+  LEASED_MESSAGES_MAX: integer(2_000, { min: 1, max: 100_000 }),
+  /** Bytes leased at once: what one second stores at 40,000 documents of 0.6 kB, which take 3× as objects. */
+  LEASED_BYTES_MAX: integer(24 * mebibyte, { min: mebibyte, max: 1024 * mebibyte }),
+  /** Documents of one bulkWrite. */
+  BATCH_WRITES_MAX: integer(1_000, { min: 1, max: 100_000 }),
+  /** Bytes of one bulkWrite; MongoDB's own limit is 48 MB. */
+  BATCH_BYTES_MAX: integer(4 * mebibyte, { min: 1024, max: 40 * mebibyte }),
+  /** How long the first envelope of a batch waits for others. */
+  BATCH_AGE_MAX_MS: integer(20, { min: 0, max: 60_000 }),
+  /** Of MongoDB's 10 write tickets; the sum over all replicas has to stay within them. */
+  WRITE_CONCURRENCY: integer(2, { min: 1, max: 10 }),
+  /** How long a drain may take before the process gives up and exits 1; leases then pass to others. */
+  DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
+});

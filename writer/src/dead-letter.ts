@@ -1,0 +1,58 @@
+/**
+ * Sends what cannot be stored to the dead-letter topic, whole and with its reason, and waits for the
+ * confirmation. The broker's own dead-letter policy is not used: it counts deliveries, so in a long
+ * MongoDB outage it would move good envelopes.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { Abandoned } from './bulk-writer.ts';
+
+/** What is needed of a message to pass it on. */
+export interface DeadMessage {
+  id: string;
+  data: Buffer;
+  publishTime: Date;
+}
+
+export interface DeadLetterOptions {
+  subscription: string;
+  /** Resolves when the broker has confirmed. */
+  send: (message: { data: Buffer; attributes: Record<string, string> }) => Promise<unknown>;
+  signal: AbortSignal;
+  onRetry?: (error: unknown) => void;
+}
+
+/** Bytes of an attribute's value, https://docs.cloud.google.com/pubsub/quotas#resource_limits */
+const attributeBytesMax = 1_024;
+
+/** As long as a dead-letter topic is missing nothing is acknowledged, and once in this long is enough to ask. */
+const pauseMs = 5_000;
+
+export function createDeadLetter(options: DeadLetterOptions) {
+  /** @throws Abandoned when `signal` was aborted before the broker confirmed. */
+  return async function deadLetter(message: DeadMessage, reason: string): Promise<void> {
+    const attributes = {
+      reason: cut(reason),
+      subscription: options.subscription,
+      messageId: message.id,
+      publishTime: message.publishTime.toISOString(),
+    };
+    for (;;) {
+      try {
+        await options.send({ data: message.data, attributes });
+        return;
+      } catch (error) {
+        options.onRetry?.(error);
+      }
+      await pause(pauseMs, undefined, { signal: options.signal }).catch(() => {});
+      if (options.signal.aborted) throw new Abandoned('the writer is shutting down');
+    }
+  };
+}
+
+/** At most `attributeBytesMax` bytes of UTF-8, and never empty. */
+function cut(reason: string): string {
+  const bytes = Buffer.from(reason.toWellFormed());
+  return (
+    new TextDecoder().decode(bytes.subarray(0, attributeBytesMax), { stream: true }) || 'no reason given'
+  );
+}

@@ -1,0 +1,156 @@
+/** Starts the writer: config → bulk writer → writer → subscriber → health port; drains on SIGTERM and SIGINT. */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Write } from '@assessment/api/envelope';
+import { names, readEnvironmentOrExit } from '@assessment/api/environment';
+import { createLogger } from '@assessment/api/log';
+import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { createPubSub, openTopic } from '@assessment/api/pubsub';
+import { readModelCollection } from '@assessment/api/read-model';
+import { createReadiness } from '@assessment/api/readiness';
+import { answerNotFound, createHealthRouter } from '@assessment/api/routes/health';
+import { listen } from '@assessment/api/server';
+import closeWithGrace from 'close-with-grace';
+import express from 'express';
+import { createBulkWriter } from './bulk-writer.ts';
+import { configSchema } from './config.ts';
+import { createDeadLetter } from './dead-letter.ts';
+import { createMetrics } from './metrics.ts';
+import { createReadModelUpdater, seedReadModel } from './read-model.ts';
+import { createSubscriber, type Subscriber } from './subscriber.ts';
+import { createWriter } from './writer.ts';
+
+/** Probes, Prometheus and a few people. */
+const connectionsMax = 100;
+
+/** A dead letter waits for the broker as long as the client does; it is tried again by dead-letter.ts. */
+const deadLetterTimeoutMs = 10_000;
+
+/** What is left of the drain for giving back leases once MongoDB is no longer waited for. */
+const giveBackMs = 2_000;
+
+const config = readEnvironmentOrExit(configSchema);
+const logger = createLogger('writer', config.LOG_LEVEL);
+const metrics = createMetrics();
+const stopping = new AbortController();
+const mongo = createMongoClient(config.MONGODB_URI, {
+  appName: 'writer',
+  // One more than the writes, so that a ping is answered while all of them wait.
+  poolSizeMax: config.WRITE_CONCURRENCY + 1,
+});
+const database = openDatabase(mongo, config.MONGODB_URI);
+const records = database.collection<Write>(names.collection);
+const readModel = readModelCollection(database);
+const pubsub = createPubSub(config);
+const deadLetterTopic = openTopic(pubsub, names.deadLetterTopic, { timeoutMs: deadLetterTimeoutMs });
+
+const bulkWriter = createBulkWriter(records, {
+  concurrency: config.WRITE_CONCURRENCY,
+  signal: stopping.signal,
+  onStored({ writes, insertedCount, seconds }) {
+    metrics.storeDuration.observe(seconds);
+    metrics.insertedWrites.inc(insertedCount);
+    metrics.duplicateWrites.inc(writes.length - insertedCount);
+    readModelUpdater.stored(writes, insertedCount);
+  },
+  onRetry(error, tries, pauseMs) {
+    metrics.storeRetries.inc();
+    logger.warn({ err: error, tries, pauseMs: Math.round(pauseMs) }, 'bulkWrite failed; leases are kept');
+  },
+});
+const readModelUpdater = createReadModelUpdater(readModel, {
+  run: bulkWriter.run,
+  onFailed: (error) => logger.debug({ err: error }, 'read model not updated; it will be'),
+});
+const writer = createWriter({
+  bulkWriter,
+  deadLetter: createDeadLetter({
+    subscription: names.subscription,
+    send: (message) => deadLetterTopic.publishMessage(message),
+    signal: stopping.signal,
+    onRetry: (error) => logger.error({ err: error }, 'dead letter not confirmed; its lease is kept'),
+  }),
+  batch: {
+    writesMax: config.BATCH_WRITES_MAX,
+    bytesMax: config.BATCH_BYTES_MAX,
+    ageMaxMs: config.BATCH_AGE_MAX_MS,
+  },
+  onBatch(writes, reason) {
+    metrics.flushes.inc({ reason });
+    metrics.batchWrites.observe(writes);
+  },
+  onSettled(outcome, reason) {
+    metrics.envelopes.inc({ outcome });
+    if (outcome === 'dead_letter') logger.warn({ reason }, 'envelope sent to the dead-letter topic');
+  },
+});
+metrics.watch('writer_mongodb_operations', 'Writes in MongoDB now.', () => bulkWriter.operations().active);
+metrics.watch('writer_mongodb_operations_waiting', 'Batches that wait for their turn.', () => {
+  return bulkWriter.operations().waiting;
+});
+
+let subscriber: Subscriber | undefined;
+const readiness = createReadiness(
+  [
+    { name: 'MongoDB', run: () => database.command({ ping: 1 }, { timeoutMS: 1_000 }) },
+    {
+      name: 'Pub/Sub',
+      async run() {
+        if (!subscriber?.isOpen()) throw new Error('the subscription is not open');
+      },
+    },
+  ],
+  (name, error) => logger.warn({ err: error }, `${name} is not ready`),
+);
+let isServing = false;
+const healthApp = express()
+  .disable('x-powered-by')
+  .use(createHealthRouter({ readiness, registry: metrics.registry, isServing: () => isServing }))
+  .use(answerNotFound);
+const server = await listen(healthApp, { host: config.HOST, port: config.PORT, connectionsMax }).catch(
+  (error: Error) => {
+    logger.fatal(error.message);
+    process.exit(1);
+  },
+);
+
+closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
+  logger.info({ signal }, 'draining');
+  isServing = false;
+  // Past this point MongoDB is not waited for any longer: leases are given back while there is time for it.
+  const giveUp = setTimeout(() => stopping.abort(), Math.max(0, config.DRAIN_TIMEOUT_MS - giveBackMs));
+  const closed = subscriber?.close();
+  await writer.drain();
+  await closed;
+  clearTimeout(giveUp);
+  await readModelUpdater.close();
+  await server.close();
+  await mongo.close();
+  await pubsub.close();
+  logger.info('drained');
+});
+
+await seedWhenMongoDbAnswers();
+subscriber = createSubscriber(pubsub, names.subscription, {
+  leasedMessagesMax: config.LEASED_MESSAGES_MAX,
+  leasedBytesMax: config.LEASED_BYTES_MAX,
+  drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
+  onMessage: writer.receive,
+  onError(error) {
+    metrics.subscriptionErrors.inc();
+    logger.warn({ err: error }, 'subscription failed; it will be opened again');
+  },
+});
+isServing = true;
+logger.info({ host: config.HOST, port: server.port }, 'listening');
+
+/** Nothing is leased before MongoDB has answered once: a lease that cannot be used helps nobody. */
+async function seedWhenMongoDbAnswers(): Promise<void> {
+  for (;;) {
+    try {
+      return await seedReadModel(readModel, records);
+    } catch (error) {
+      logger.warn({ err: error }, 'waiting for MongoDB');
+      await pause(1_000);
+    }
+  }
+}

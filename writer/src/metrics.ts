@@ -1,0 +1,68 @@
+/** The writer's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  return {
+    registry,
+    flushes: new Counter({
+      name: 'writer_batches_total',
+      help: 'Batches handed to MongoDB, by what made them leave.',
+      labelNames: ['reason'],
+      registers,
+    }),
+    batchWrites: new Histogram({
+      name: 'writer_batch_writes',
+      help: 'Writes in one batch.',
+      buckets: [1, 5, 10, 50, 100, 250, 500, 1000, 2500],
+      registers,
+    }),
+    storeDuration: new Histogram({
+      name: 'writer_bulk_write_duration_seconds',
+      help: 'Time of one bulkWrite that MongoDB answered.',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    }),
+    insertedWrites: new Counter({
+      name: 'writer_writes_inserted_total',
+      help: 'Writes that MongoDB inserted and journaled.',
+      registers,
+    }),
+    duplicateWrites: new Counter({
+      name: 'writer_writes_duplicate_total',
+      help: 'Writes that were stored already: redeliveries.',
+      registers,
+    }),
+    envelopes: new Counter({
+      name: 'writer_envelopes_total',
+      help: 'Envelopes settled, by outcome: stored, dead_letter, returned.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    storeRetries: new Counter({
+      name: 'writer_bulk_write_retries_total',
+      help: 'bulkWrite calls that have to be done again.',
+      registers,
+    }),
+    subscriptionErrors: new Counter({
+      name: 'writer_subscription_errors_total',
+      help: 'Streaming pulls that ended with an error and were opened again.',
+      registers,
+    }),
+    /** A figure that is read when somebody scrapes. */
+    watch(name: string, help: string, read: () => number) {
+      return new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+  };
+}

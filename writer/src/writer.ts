@@ -1,0 +1,110 @@
+/**
+ * The way of an envelope through the writer: leased → decoded → batched → stored → acknowledged.
+ *
+ * Each message ends in exactly one of three ways. `ack`: all its writes are stored and journaled, or it is
+ * confirmed in the dead-letter topic. `nack`: the process is stopping, another writer gets it. Neither,
+ * when the process dies: the lease runs out, and the broker delivers it again.
+ */
+import { decodeEnvelope, UnreadableEnvelope, type Write } from '@assessment/api/envelope';
+import { type Batcher, createBatcher, type FlushReason, type LeasedEnvelope } from './batcher.ts';
+import { Abandoned, type BulkWriter, type Refusal } from './bulk-writer.ts';
+import type { DeadMessage } from './dead-letter.ts';
+
+/** What the writer needs of a message of the client library. */
+export interface LeasedMessage extends DeadMessage {
+  ack(): void;
+  nack(): void;
+}
+
+export interface WriterOptions {
+  bulkWriter: Pick<BulkWriter, 'store'>;
+  deadLetter: (message: DeadMessage, reason: string) => Promise<void>;
+  batch: { writesMax: number; bytesMax: number; ageMaxMs: number };
+  onBatch?: (writes: number, reason: FlushReason) => void;
+  onSettled?: (outcome: 'stored' | 'dead_letter' | 'returned', reason?: string) => void;
+}
+
+export interface Writer {
+  receive(message: LeasedMessage): void;
+  /** Hands on the batch that is being collected and resolves when every received message is settled. */
+  drain(): Promise<void>;
+}
+
+export function createWriter(options: WriterOptions): Writer {
+  const underWay = new Set<Promise<void>>();
+  const batcher: Batcher<LeasedMessage> = createBatcher({
+    ...options.batch,
+    onBatch(batch, reason) {
+      const writes = batch.flatMap((envelope) => envelope.writes);
+      options.onBatch?.(writes.length, reason);
+      track(storeBatch(batch, writes));
+    },
+  });
+
+  function track(promise: Promise<void>): void {
+    underWay.add(promise);
+    void promise.finally(() => underWay.delete(promise));
+  }
+
+  function receive(message: LeasedMessage): void {
+    let writes: Write[];
+    try {
+      writes = decodeEnvelope(message.data);
+    } catch (error) {
+      if (!(error instanceof UnreadableEnvelope)) throw error;
+      track(sendToDeadLetter(message, error.message));
+      return;
+    }
+    batcher.add({ writes, bytes: message.data.length, message });
+  }
+
+  async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], writes: Write[]): Promise<void> {
+    let refusals: Refusal[];
+    try {
+      refusals = await options.bulkWriter.store(writes);
+    } catch (error) {
+      for (const { message } of batch) giveBack(message);
+      if (error instanceof Abandoned) return;
+      throw error;
+    }
+    const reasons = new Map(
+      refusals.map(({ write, reason }) => [write, `${write._id.toHexString()}: ${reason}`]),
+    );
+    const poison: Promise<void>[] = [];
+    for (const { writes: own, message } of batch) {
+      const refused = reasons.size > 0 ? own.filter((write) => reasons.has(write)) : [];
+      if (refused.length === 0) {
+        message.ack();
+        options.onSettled?.('stored');
+      } else {
+        poison.push(sendToDeadLetter(message, refused.map((write) => reasons.get(write)).join('; ')));
+      }
+    }
+    await Promise.all(poison);
+  }
+
+  async function sendToDeadLetter(message: LeasedMessage, reason: string): Promise<void> {
+    try {
+      await options.deadLetter(message, reason);
+    } catch (error) {
+      giveBack(message);
+      if (error instanceof Abandoned) return;
+      throw error;
+    }
+    message.ack();
+    options.onSettled?.('dead_letter', reason);
+  }
+
+  function giveBack(message: LeasedMessage): void {
+    message.nack();
+    options.onSettled?.('returned');
+  }
+
+  return {
+    receive,
+    async drain() {
+      batcher.drain();
+      while (underWay.size > 0) await Promise.all(underWay);
+    },
+  };
+}
