@@ -82,6 +82,8 @@ export function createReader(
 
   const snapshot = createRefresher<Snapshot>({
     load,
+    roundTrip: () => database.command({ ping: 1 }, { timeoutMS: operationTimeoutMs }),
+    roundTripsPerLoad: 3,
     intervalMs: refreshIntervalMs,
     timeShareMax: refreshTimeShareMax,
     onFailed: (error) => options.onRefreshFailed?.(error),

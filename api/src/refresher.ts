@@ -2,11 +2,17 @@
  * Keeps a value fresh in the background, so that no request waits for its source or loads it.
  *
  * One load at a time; the next starts `intervalMs` after the last one started, or later when loads are
- * slow: never more than `timeShareMax` of the time is spent loading. While loads fail the last value
+ * slow: the source works for it at most `timeShareMax` of the time. What a load costs the source is its
+ * time less that of as many empty round trips: on a busy process most of the time is the answer waiting
+ * for its turn in the event loop, which must not make the value older. While loads fail the last value
  * stays, its age grows, and tries go on at the same pace.
  */
 export interface RefresherOptions<Value> {
   load: () => Promise<Value>;
+  /** A round trip to the source that does nothing there, such as a ping. */
+  roundTrip: () => Promise<unknown>;
+  /** How many round trips a load makes, one after the other. */
+  roundTripsPerLoad: number;
   intervalMs: number;
   timeShareMax: number;
   onFailed?: (error: unknown) => void;
@@ -21,6 +27,9 @@ export interface Refresher<Value> {
   close(): Promise<void>;
 }
 
+/** A load that fails at once, or takes longer than the interval, is still not followed by the next at once. */
+const pauseMinMs = 100;
+
 export function createRefresher<Value>(options: RefresherOptions<Value>): Refresher<Value> {
   let loaded: { value: Value; startedAt: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -29,17 +38,26 @@ export function createRefresher<Value>(options: RefresherOptions<Value>): Refres
 
   async function refresh(): Promise<void> {
     const startedAt = performance.now();
+    let costMs = 0;
     try {
-      loaded = { value: await options.load(), startedAt };
+      await options.roundTrip();
+      const loadStartedAt = performance.now();
+      const value = await options.load();
+      const roundTripMs = loadStartedAt - startedAt;
+      costMs = performance.now() - loadStartedAt - roundTripMs * options.roundTripsPerLoad;
+      loaded = { value, startedAt: loadStartedAt };
     } catch (error) {
       options.onFailed?.(error);
     }
     if (isClosed) return;
     const tookMs = performance.now() - startedAt;
-    const pauseMs = Math.max(options.intervalMs, tookMs / options.timeShareMax) - tookMs;
-    timer = setTimeout(() => {
-      underWay = refresh();
-    }, pauseMs);
+    const pauseMs = Math.max(options.intervalMs, costMs / options.timeShareMax) - tookMs;
+    timer = setTimeout(
+      () => {
+        underWay = refresh();
+      },
+      Math.max(pauseMs, pauseMinMs),
+    );
   }
 
   return {

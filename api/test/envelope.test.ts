@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { BSON, ObjectId } from 'mongodb';
+import {
+  createRecord,
+  createWrites,
+  decodeEnvelope,
+  encodedBytes,
+  encodeEnvelope,
+  envelopeBytesMax,
+  envelopeWritesMax,
+  UnreadableEnvelope,
+  type Write,
+} from '../src/envelope.ts';
+
+function manyWrites(count: number): Write[] {
+  const [write] = createWrites(new Date());
+  assert.ok(write);
+  return Array.from({ length: count }, () => ({ ...write, _id: new ObjectId() }));
+}
+
+test('carries writes and records unchanged, ids and dates typed', () => {
+  const now = new Date('2026-01-02T03:04:05.678Z');
+  const writes = [...createWrites(now), createRecord({ a: [1, null, { b: 'ü' }], __proto__2: 1.5 }, now)];
+  assert.deepEqual(decodeEnvelope(encodeEnvelope(writes)), writes);
+});
+
+test('makes five writes of 512 hex characters with distinct ids', () => {
+  const writes = createWrites(new Date());
+  assert.deepEqual(
+    writes.map((write) => write.type === 'write' && write.index),
+    [0, 1, 2, 3, 4],
+  );
+  for (const write of writes) assert.match(write.type === 'write' ? write.payload : '', /^[0-9a-f]{512}$/);
+  assert.equal(new Set(writes.map((write) => write._id.toHexString())).size, 5);
+});
+
+test('keeps a __proto__ key of a record as data', () => {
+  const document = JSON.parse('{"__proto__":{"polluted":true},"a":1}');
+  const [decoded] = decodeEnvelope(encodeEnvelope([createRecord(document, new Date())]));
+  assert.ok(decoded?.type === 'record');
+  assert.equal(JSON.stringify(decoded.document), '{"__proto__":{"polluted":true},"a":1}');
+  assert.equal(({} as { polluted?: boolean }).polluted, undefined);
+});
+
+test('takes the largest number of writes and refuses one more', () => {
+  assert.equal(decodeEnvelope(encodeEnvelope(manyWrites(envelopeWritesMax))).length, envelopeWritesMax);
+  assert.throws(() => encodeEnvelope(manyWrites(envelopeWritesMax + 1)), RangeError);
+  assert.throws(() => encodeEnvelope([]), RangeError);
+});
+
+test('estimates at least the bytes that a write takes', () => {
+  for (const count of [1, 11, envelopeWritesMax]) {
+    const writes = manyWrites(count);
+    const estimate = writes.reduce((sum, write) => sum + encodedBytes(write), 64);
+    assert.ok(encodeEnvelope(writes).length <= estimate);
+  }
+  const record = createRecord({ text: 'ü'.repeat(1000) }, new Date());
+  assert.ok(encodeEnvelope([record]).length <= encodedBytes(record) + 64);
+});
+
+test('refuses what is over the limit in bytes, on both ends', () => {
+  const large = createRecord({ text: 'x'.repeat(envelopeBytesMax) }, new Date());
+  assert.throws(() => encodeEnvelope([large]), RangeError);
+  const bytes = BSON.serialize({ v: 1, writes: [large] });
+  assert.throws(() => decodeEnvelope(bytes), /at most 1048576 bytes/);
+});
+
+const valid = {
+  _id: new ObjectId(),
+  type: 'write',
+  index: 0,
+  payload: 'a'.repeat(512),
+  timestamp: new Date(),
+};
+const unreadable: [string, unknown, RegExp][] = [
+  ['another version', { v: 2, writes: [valid] }, /^v: /],
+  ['no writes', { v: 1, writes: [] }, /^writes: /],
+  ['a write with an unknown type', { v: 1, writes: [{ ...valid, type: 'x' }] }, /^writes\.0\.type: /],
+  ['an id that is no ObjectId', { v: 1, writes: [{ ...valid, _id: 'abc' }] }, /^writes\.0\._id: /],
+  ['an index out of range', { v: 1, writes: [{ ...valid, index: 5 }] }, /^writes\.0\.index: /],
+  ['a short payload', { v: 1, writes: [{ ...valid, payload: 'aa' }] }, /^writes\.0\.payload: /],
+  ['an unknown field', { v: 1, writes: [{ ...valid, extra: 1 }] }, /^writes\.0: /],
+  ['a timestamp as text', { v: 1, writes: [{ ...valid, timestamp: 'now' }] }, /^writes\.0\.timestamp: /],
+];
+for (const [what, envelope, message] of unreadable) {
+  test(`refuses ${what} and names the field`, () => {
+    const bytes = BSON.serialize(envelope as BSON.Document);
+    assert.throws(
+      () => decodeEnvelope(bytes),
+      (error: Error) => error instanceof UnreadableEnvelope && message.test(error.message),
+    );
+  });
+}
+
+test('refuses any bytes that are no envelope with an UnreadableEnvelope, and nothing else', () => {
+  const encoded = encodeEnvelope(createWrites(new Date()));
+  const damaged = fc
+    .tuple(fc.nat(encoded.length - 1), fc.nat(255))
+    .map(([at, byte]) =>
+      Buffer.concat([encoded.subarray(0, at), Buffer.from([byte]), encoded.subarray(at + 1)]),
+    );
+  const cut = fc.nat(encoded.length - 1).map((length) => encoded.subarray(0, length));
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 600 }), damaged, cut), (bytes) => {
+      try {
+        const writes = decodeEnvelope(bytes);
+        assert.equal(writes.length, 5);
+      } catch (error) {
+        assert.ok(error instanceof UnreadableEnvelope, String(error));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configSchema } from '../src/config.ts';
+import { readEnvironment } from '../src/environment.ts';
+
+const bad: [string, string, RegExp][] = [
+  ['MONGODB_URI', 'http://user:secret@host', /wants a URI such as mongodb:/],
+  ['PUBSUB_EMULATOR_HOST', 'http://127.0.0.1:8085', /wants host:port/],
+  ['PUBSUB_PROJECT_ID', 'No', /wants a Google Cloud project id/],
+  ['PORT', '65536', /a whole number from 0 to 65535/],
+  ['PORT', '3e3', /a whole number from 0 to 65535/],
+  ['HOST', 'a b', /wants an address to listen on/],
+  ['LOG_LEVEL', 'loud', /wants one of trace/],
+  ['IN_FLIGHT_MAX', '0', /from 1 to/],
+  ['READ_CONCURRENCY', '11', /from 1 to 10/],
+  ['PUBLISH_TIMEOUT_MS', '-1', /from 100 to 60000/],
+];
+for (const [name, value, message] of bad) {
+  test(`refuses ${name}=${value} by name, without its value`, () => {
+    assert.throws(
+      () => readEnvironment(configSchema, { [name]: value }),
+      (error: Error) =>
+        error.message.includes(`  ${name}: `) && message.test(error.message) && !/secret/.test(error.message),
+    );
+  });
+}
+
+test('names every bad variable at once', () => {
+  assert.throws(
+    () => readEnvironment(configSchema, { PORT: 'x', LOG_LEVEL: 'y' }),
+    (error: Error) => /^ {2}PORT: /m.test(error.message) && /^ {2}LOG_LEVEL: /m.test(error.message),
+  );
+});
+
+test('takes an empty variable as unset', () => {
+  const config = readEnvironment(configSchema, { PORT: '', PUBSUB_EMULATOR_HOST: '' });
+  assert.equal(config.PORT, 3000);
+  assert.equal(config.PUBSUB_EMULATOR_HOST, undefined);
+});

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createRecord,
+  createWrites,
+  decodeEnvelope,
+  envelopeWritesMax,
+  type Write,
+} from '../src/envelope.ts';
+import { ApiError, type FailureCode } from '../src/errors.ts';
+import { createPublisher, type PublisherOptions } from '../src/publisher.ts';
+
+/** A broker that answers when the test says so. */
+function createBroker() {
+  const sent: { data: Buffer; confirm: () => void; fail: (error: Error) => void }[] = [];
+  let arrived = Promise.withResolvers<void>();
+  return {
+    sent,
+    send(data: Buffer) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      sent.push({ data, confirm: resolve, fail: reject });
+      arrived.resolve();
+      arrived = Promise.withResolvers<void>();
+      return promise;
+    },
+    async receive(count: number) {
+      while (sent.length < count) await arrived.promise;
+      return sent;
+    },
+  };
+}
+
+const options: PublisherOptions = { timeoutMs: 60_000, concurrency: 1, bytesMax: 1024 * 1024 };
+
+function hasCode(code: FailureCode) {
+  return (error: unknown) => error instanceof ApiError && error.code === code;
+}
+
+function idsOf(writes: Write[]) {
+  return writes.map((write) => write._id.toHexString());
+}
+
+test('answers only after the broker has confirmed the envelope that holds all writes', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, options);
+  const writes = createWrites(new Date());
+  let isAnswered = false;
+  const published = publisher.publish(writes).then(() => {
+    isAnswered = true;
+  });
+  const [first] = await broker.receive(1);
+  assert.equal(isAnswered, false);
+  assert.deepEqual(idsOf(decodeEnvelope(first?.data ?? Buffer.alloc(0))), idsOf(writes));
+  first?.confirm();
+  await published;
+  assert.deepEqual(publisher.outstanding(), { bytes: 0, calls: 0 });
+});
+
+test('shares the next envelope between the requests that arrive while every call is under way', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, options);
+  const first = publisher.publish(createWrites(new Date()));
+  await broker.receive(1);
+  const second = createWrites(new Date());
+  const third = createWrites(new Date());
+  const later = Promise.all([publisher.publish(second), publisher.publish(third)]);
+  broker.sent[0]?.confirm();
+  await first;
+  await broker.receive(2);
+  const shared = decodeEnvelope(broker.sent[1]?.data ?? Buffer.alloc(0));
+  assert.deepEqual(idsOf(shared), idsOf([...second, ...third]));
+  broker.sent[1]?.confirm();
+  await later;
+});
+
+test('splits at the largest number of writes of an envelope', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, concurrency: 3 });
+  const requests = envelopeWritesMax / 5;
+  const published = [];
+  for (let request = 0; request < requests + 1; request++)
+    published.push(publisher.publish(createWrites(new Date())));
+  await broker.receive(2);
+  assert.equal(decodeEnvelope(broker.sent[0]?.data ?? Buffer.alloc(0)).length, envelopeWritesMax);
+  assert.equal(decodeEnvelope(broker.sent[1]?.data ?? Buffer.alloc(0)).length, 5);
+  for (const { confirm } of broker.sent) confirm();
+  await Promise.all(published);
+});
+
+test('splits at the largest envelope in bytes', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, bytesMax: 8 * 1024 * 1024, concurrency: 10 });
+  const published = [];
+  for (let request = 0; request < 5; request++) {
+    published.push(publisher.publish([createRecord({ text: 'x'.repeat(400_000) }, new Date())]));
+  }
+  await broker.receive(3);
+  const sizes = broker.sent.map(({ data }) => decodeEnvelope(data).length);
+  assert.deepEqual(sizes, [2, 2, 1]);
+  for (const { confirm } of broker.sent) confirm();
+  await Promise.all(published);
+});
+
+test('fails every request of an envelope that the broker did not confirm', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, options);
+  const first = publisher.publish(createWrites(new Date()));
+  const second = publisher.publish(createWrites(new Date()));
+  await broker.receive(1);
+  broker.sent[0]?.fail(new Error('UNAVAILABLE'));
+  await assert.rejects(first, hasCode('publish_unconfirmed'));
+  await assert.rejects(second, hasCode('publish_unconfirmed'));
+  assert.equal(publisher.outstanding().bytes, 0);
+});
+
+test('tells a write that was never sent from one that was sent and not confirmed in time', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, timeoutMs: 20 });
+  const sent = publisher.publish(createWrites(new Date()));
+  await broker.receive(1);
+  const waiting = publisher.publish(createWrites(new Date()));
+  await assert.rejects(sent, hasCode('publish_unconfirmed'));
+  await assert.rejects(waiting, hasCode('publish_not_sent'));
+  broker.sent[0]?.confirm();
+  await publisher.close();
+  assert.equal(broker.sent.length, 1);
+});
+
+test('refuses over the bound on outstanding bytes and takes writes again below it', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, bytesMax: 10_000 });
+  const held = [1, 2, 3].map(() => publisher.publish(createWrites(new Date())));
+  await assert.rejects(publisher.publish(createWrites(new Date())), hasCode('overloaded'));
+  await broker.receive(1);
+  broker.sent[0]?.confirm();
+  await Promise.all(held);
+  const again = publisher.publish(createWrites(new Date()));
+  await broker.receive(2);
+  broker.sent[1]?.confirm();
+  await again;
+});
+
+test('refuses a request that no envelope can hold', async () => {
+  const publisher = createPublisher(createBroker().send, { ...options, bytesMax: 8 * 1024 * 1024 });
+  const large = createRecord({ text: 'x'.repeat(1024 * 1024) }, new Date());
+  await assert.rejects(publisher.publish([large]), hasCode('payload_too_large'));
+});
+
+test('close waits for what is outstanding and refuses what is new', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, options);
+  const published = publisher.publish(createWrites(new Date()));
+  const closed = publisher.close();
+  await assert.rejects(publisher.publish(createWrites(new Date())), hasCode('draining'));
+  await broker.receive(1);
+  broker.sent[0]?.confirm();
+  await published;
+  await closed;
+});
