@@ -17,8 +17,12 @@ export const configSchema = z.object({
   READ_CONCURRENCY: integer(2, { min: 1, max: 10 }),
   /** Sockets; over it a new connection is closed at once. Twice the users, at about 10 kB each. */
   CONNECTIONS_MAX: integer(20_000, { min: 1, max: 1_000_000 }),
-  /** How long a drain goes on serving with readiness already false, so that load balancers notice. */
-  DRAIN_DELAY_MS: integer(0, { min: 0, max: 60_000 }),
+  /**
+   * How long a drain goes on serving, with readiness already false and every answer closing its connection,
+   * so that clients and load balancers go elsewhere before the port closes. In Kubernetes, where endpoints
+   * take seconds to follow readiness, its manifest sets more.
+   */
+  DRAIN_DELAY_MS: integer(500, { min: 0, max: 60_000 }),
   /** How long a drain may take before the process gives up and exits 1. */
   DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
 });

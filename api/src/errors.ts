@@ -9,8 +9,10 @@ const failures = {
   invalid_request: { status: 400 },
   not_found: { status: 404 },
   method_not_allowed: { status: 405 },
+  request_timeout: { status: 408 },
   payload_too_large: { status: 413 },
   unsupported_media_type: { status: 415 },
+  headers_too_large: { status: 431 },
   internal: { status: 500 },
   /** Refused before anything was published: none of its writes is or will be stored. */
   overloaded: { status: 503, retryAfterSeconds: 1 },

@@ -1,7 +1,10 @@
 /** The HTTP server of every process: its limits on slow and idle clients, and how it closes. */
 import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type RequestListener, STATUS_CODES } from 'node:http';
+import { type AddressInfo, Server as NetServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ApiError, type FailureCode } from './errors.ts';
 
 export interface ListenOptions {
   host: string;
@@ -23,6 +26,9 @@ const requestTimeoutMs = 30_000;
 /** Longer than the 60 s after which common load balancers drop an idle connection. */
 const keepAliveTimeoutMs = 65_000;
 
+/** After the last connection is accepted, its request has this long to arrive before idle ones are closed. */
+const lastRequestMs = 250;
+
 /** As many connections may wait to be accepted as Linux allows by default (net.core.somaxconn). */
 const backlog = 4_096;
 
@@ -37,6 +43,7 @@ export async function listen(listener: RequestListener, options: ListenOptions):
     listener,
   );
   server.maxConnections = options.connectionsMax;
+  server.on('clientError', refuseConnection);
   server.listen({ host: options.host, port: options.port, backlog });
   try {
     await once(server, 'listening');
@@ -49,8 +56,33 @@ export async function listen(listener: RequestListener, options: ListenOptions):
     port: (server.address() as AddressInfo).port,
     async close() {
       const closed = once(server, 'close');
-      server.close();
+      // http's own close() would also cut idle connections at once, on which a request may be on its way.
+      NetServer.prototype.close.call(server);
+      await pause(lastRequestMs);
+      server.closeIdleConnections();
       await closed;
     },
   };
+}
+
+/** What Node's parser could not read, or waited for too long; there is no request to answer, only a socket. */
+const connectionFailures: Record<string, [FailureCode, string]> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'The headers want at most 16 KiB.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time.'],
+};
+
+function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [code, message] = connectionFailures[error.code ?? ''] ?? [
+    'invalid_request',
+    'This is not HTTP/1.1.',
+  ];
+  const { status, body } = new ApiError(code, message);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n` +
+      `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
 }

@@ -147,11 +147,12 @@ function sortByDocument(
     const write = writes[writeError.index];
     if (!write) continue;
     const { code } = writeError;
-    const kind = classifyRefusal(code);
+    const message = writeError.errmsg ?? 'no message';
+    const kind = classifyRefusal(code, message);
     if (kind === 'stored') continue;
     stored.delete(write);
     if (kind === 'poison' || (kind === 'unknown' && tries >= unknownRefusalTriesMax)) {
-      refusals.push({ write, reason: `MongoDB error ${code}: ${writeError.errmsg ?? 'no message'}` });
+      refusals.push({ write, reason: `MongoDB error ${code}: ${message}` });
     } else {
       remaining.push(write);
     }

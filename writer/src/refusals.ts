@@ -4,11 +4,13 @@
  * Codes and their names: https://www.mongodb.com/docs/manual/reference/error-codes/
  */
 
-/** A document that is there already. Its id was made once, so it is the redelivery of a stored write. */
-export const duplicateKeyCodes: ReadonlySet<number> = new Set([
+const duplicateKeyCodes: ReadonlySet<number> = new Set([
   11000, // DuplicateKey
   11001, // the same, of an update
 ]);
+
+/** The index in a duplicate key's message, `E11000 duplicate key error collection: a.b index: _id_ dup key: …`. */
+const indexPattern = / index: (?:\S+\$)?(\S+)/;
 
 /** Refusals of a document for what it holds: no later try will pass. */
 const poisonCodes: ReadonlySet<number> = new Set([
@@ -57,8 +59,15 @@ const transientCodes: ReadonlySet<number> = new Set([
  */
 export const unknownRefusalTriesMax = 5;
 
-export function classifyRefusal(code: number): 'stored' | 'poison' | 'transient' | 'unknown' {
-  if (duplicateKeyCodes.has(code)) return 'stored';
+/**
+ * A duplicate `_id` is `stored`: ids are made once, so it is the redelivery of a write that is there.
+ * A duplicate of another unique key, which somebody may have put on the collection, is another document.
+ */
+export function classifyRefusal(code: number, message = ''): 'stored' | 'poison' | 'transient' | 'unknown' {
+  if (duplicateKeyCodes.has(code)) {
+    const index = indexPattern.exec(message)?.[1];
+    return index === undefined || index === '_id_' ? 'stored' : 'poison';
+  }
   if (poisonCodes.has(code)) return 'poison';
   if (transientCodes.has(code)) return 'transient';
   return 'unknown';

@@ -1,0 +1,186 @@
+/**
+ * The real parts that tests run against, each on a free port and in a folder of its own:
+ * a MongoDB-protocol server, Google's Pub/Sub emulator, and the api and the writer as processes.
+ *
+ * `needs('mongodb', 'broker')` as a test's options skips it with a line that names what is missing on
+ * this machine. With CI=true a missing part is a failure.
+ */
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants, existsSync, globSync, realpathSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { names, sharedVariables } from '@assessment/api/environment';
+import { createFolder, findFreePort, type RunningProcess, startProcess } from './process.ts';
+
+export interface MongoDb extends RunningProcess {
+  uri: string;
+}
+
+export interface Broker extends RunningProcess {
+  /** As PUBSUB_EMULATOR_HOST wants it. */
+  host: string;
+}
+
+export interface Api extends RunningProcess {
+  url: string;
+}
+
+type PartName = 'mongodb' | 'broker';
+
+const root = join(import.meta.dirname, '..');
+const defaultProjectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
+
+/** Options for node:test. @throws Error with CI=true when a part is missing. */
+export function needs(...parts: PartName[]): { skip: string | false } {
+  const missing = parts.filter((part) => !isHere[part]()).map((part) => wanted[part]);
+  if (missing.length === 0) return { skip: false };
+  const reason = `missing: ${missing.join('; ')}`;
+  if (process.env.CI === 'true') throw new Error(`${reason} (with CI=true nothing may be skipped)`);
+  return { skip: reason };
+}
+
+const wanted: Record<PartName, string> = {
+  mongodb: 'mongod or secantusd-rs on PATH',
+  broker: 'java, and the pubsub-emulator component of gcloud',
+};
+
+const isHere: Record<PartName, () => boolean> = {
+  mongodb: () => findMongoDb() !== undefined,
+  broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
+};
+
+/** Data stays over `restart`. */
+export async function startMongoDb(): Promise<MongoDb> {
+  const command = findMongoDb();
+  if (!command) throw new Error(`missing: ${wanted.mongodb}`);
+  const [port, folder] = [await findFreePort(), createFolder()];
+  const args = command.endsWith('mongod')
+    ? ['--bind_ip', '127.0.0.1', '--dbpath', folder, '--wiredTigerCacheSizeGB', '0.25']
+    : [
+        ...['--standalone', '--storage-path', folder, '--cache-size', '256M'],
+        ...['--write-tickets', '10', '--sync-on-commit'],
+      ];
+  const running = await startProcess({
+    command,
+    args: [...args, '--port', String(port)],
+    ready: /listening on|Waiting for connections/,
+  });
+  return Object.assign(running, { uri: `mongodb://127.0.0.1:${port}/${names.database}` });
+}
+
+/** Google's emulator with the contract's topics. It keeps no message over `restart`, which declares them again. */
+export async function startBroker(): Promise<Broker> {
+  const jar = findBroker();
+  if (!jar) throw new Error(`missing: ${wanted.broker}`);
+  const port = await findFreePort();
+  const running = await startProcess({
+    command: 'java',
+    args: ['-jar', jar, '--host=127.0.0.1', `--port=${port}`],
+    ready: /Server started/,
+  });
+  const host = `127.0.0.1:${port}`;
+  await declareTopics(host);
+  const { restart } = running;
+  return Object.assign(running, {
+    host,
+    async restart() {
+      await restart();
+      await declareTopics(host);
+    },
+  });
+}
+
+/** The contract's topics and subscriptions, with its settings; what is there already stays. A project is a world of its own. */
+export async function declareTopics(host: string, projectId = defaultProjectId): Promise<void> {
+  const project = `projects/${projectId}`;
+  const topic = (name: string) => `${project}/topics/${name}`;
+  const subscription = (name: string) => `${project}/subscriptions/${name}`;
+  const kept = { expirationPolicy: {}, messageRetentionDuration: '604800s' };
+  const declarations: [path: string, settings: object][] = [
+    [topic(names.topic), {}],
+    [topic(names.deadLetterTopic), {}],
+    [subscription(names.subscription), { topic: topic(names.topic), ackDeadlineSeconds: 60, ...kept }],
+    [subscription(names.deadLetterSubscription), { topic: topic(names.deadLetterTopic), ...kept }],
+  ];
+  for (const [path, settings] of declarations) {
+    const response = await fetch(`http://${host}/v1/${path}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(settings),
+    });
+    if (!response.ok && response.status !== 409) {
+      throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    }
+  }
+}
+
+export interface Backends {
+  mongoDb: { uri: string };
+  broker: { host: string };
+  /** More environment variables, such as `{ PUBLISH_TIMEOUT_MS: '500' }`. */
+  env?: Record<string, string>;
+}
+
+/** The api as its own process, on the same port after `restart`. */
+export async function startApi(backends: Backends): Promise<Api> {
+  const port = await findFreePort();
+  const running = await startNode(join(root, 'api/src/main.ts'), backends, { PORT: String(port) });
+  return Object.assign(running, { url: `http://127.0.0.1:${port}` });
+}
+
+/** The writer as its own process; `entry` for another one than the real. */
+export async function startWriter(backends: Backends, entry = join(root, 'writer/src/main.ts')) {
+  return startNode(entry, backends, { PORT: '0' });
+}
+
+function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Record<string, string>) {
+  return startProcess({
+    command: process.execPath,
+    args: [entry],
+    env: {
+      MONGODB_URI: mongoDb.uri,
+      PUBSUB_EMULATOR_HOST: broker.host,
+      PUBSUB_PROJECT_ID: defaultProjectId,
+      HOST: '127.0.0.1',
+      ...more,
+      ...env,
+    },
+    ready: /"msg":"listening"/,
+  });
+}
+
+function findMongoDb(): string | undefined {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  return (
+    findExecutable('mongod') ??
+    findExecutable('secantusd-rs') ??
+    findExecutable('secantusd-rs', join(cache, 'assessment/bin'))
+  );
+}
+
+function findBroker(): string | undefined {
+  const gcloud = findExecutable('gcloud');
+  if (!gcloud) return undefined;
+  const besideGcloud = join(realpathSync(gcloud), '../..');
+  const sdk = existsSync(join(besideGcloud, 'platform')) ? besideGcloud : askForSdk(gcloud);
+  return globSync(join(sdk, 'platform/pubsub-emulator/lib/*.jar'))[0];
+}
+
+/** For a gcloud that is a wrapper; it takes seconds. */
+function askForSdk(gcloud: string): string {
+  return execFileSync(gcloud, ['info', '--format=value(installation.sdk_root)'], { encoding: 'utf8' }).trim();
+}
+
+function findExecutable(name: string, path = process.env.PATH ?? ''): string | undefined {
+  return path
+    .split(delimiter)
+    .map((folder) => join(folder, name))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}

@@ -1,0 +1,138 @@
+/**
+ * Processes that a test starts: ready when their output says so, ended by their own id, and never left
+ * behind when the test's process ends, except when that is killed with SIGKILL.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+export interface ProcessOptions {
+  command: string;
+  args?: string[];
+  /** On top of this process's own environment; undefined takes a variable away. */
+  env?: Record<string, string | undefined>;
+  /** Searched in standard output and standard error; the process counts as started when it is found. */
+  ready: RegExp;
+}
+
+export interface RunningProcess {
+  /** Of the process that runs now or ran last; another one after `restart`. */
+  pid(): number;
+  /** Standard output and standard error since the last start, at most the newest 256 Ki characters. */
+  output(): string;
+  /** Resolves with the exit code, null when a signal ended it. */
+  exited(): Promise<number | null>;
+  /** SIGTERM, and SIGKILL when that is not enough; resolves when the process is gone. */
+  stop(): Promise<void>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<void>;
+  /** SIGSTOP: connections stay open, nothing is answered. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+  /** Starts it again as it was started first; only after `stop`, `kill` or its own end. */
+  restart(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A JVM on a busy machine takes more than ten seconds. */
+const startTimeoutMs = 60_000;
+
+/** Longer than the 20 s that a drain may take. */
+const stopTimeoutMs = 30_000;
+
+const outputCharactersMax = 256 * 1024;
+
+const running = new Set<ChildProcess>();
+const folders = new Set<string>();
+
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+/** An empty folder, removed when this process ends. */
+export function createFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'assessment-test-'));
+  folders.add(folder);
+  return folder;
+}
+
+/** A port that was free a moment ago, for what cannot say which port it chose, or needs the same one twice. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** @throws Error with the output when the process ends, or says nothing for a minute, before it is ready. */
+export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
+  let run = await launch(options);
+
+  async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    // A paused process takes no SIGTERM before it goes on.
+    run.child.kill('SIGCONT');
+    run.child.kill(signal);
+    const timer = setTimeout(() => run.child.kill('SIGKILL'), stopTimeoutMs);
+    await run.exited;
+    clearTimeout(timer);
+  }
+
+  return {
+    pid: () => run.child.pid ?? 0,
+    output: () => run.output(),
+    exited: () => run.exited,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    pause: () => void run.child.kill('SIGSTOP'),
+    resume: () => void run.child.kill('SIGCONT'),
+    async restart() {
+      if (running.has(run.child)) throw new Error(`${options.command} still runs; stop or kill it first`);
+      run = await launch(options);
+    },
+    [Symbol.asyncDispose]: () => end('SIGTERM'),
+  };
+}
+
+async function launch(options: ProcessOptions) {
+  const child = spawn(options.command, options.args ?? [], {
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  const { promise: exited, resolve: exit } = Promise.withResolvers<number | null>();
+  const ready = Promise.withResolvers<void>();
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-outputCharactersMax);
+      if (options.ready.test(output)) ready.resolve();
+    });
+  }
+  function fail(why: string): void {
+    ready.reject(new Error(`${options.command} ${options.args?.join(' ') ?? ''}: ${why}\n${output}`));
+  }
+  child.once('error', (error) => fail(error.message));
+  child.once('close', (code, signal) => {
+    running.delete(child);
+    exit(code);
+    fail(`ended with ${code ?? signal} before it was ready`);
+  });
+  const timer = setTimeout(() => {
+    fail(`not ready after ${startTimeoutMs / 1000} s`);
+    child.kill('SIGKILL');
+  }, startTimeoutMs);
+  try {
+    await ready.promise;
+  } finally {
+    clearTimeout(timer);
+  }
+  return { child, exited, output: () => output };
+}

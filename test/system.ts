@@ -1,0 +1,35 @@
+/** The whole system on free ports: MongoDB, broker, api and writer, each a process of its own. */
+import {
+  type Api,
+  type Broker,
+  type MongoDb,
+  startApi,
+  startBroker,
+  startMongoDb,
+  startWriter,
+} from './parts.ts';
+import type { RunningProcess } from './process.ts';
+
+export interface System {
+  mongoDb: MongoDb;
+  broker: Broker;
+  api: Api;
+  writer: RunningProcess;
+  stop(): Promise<void>;
+}
+
+export async function startSystem(env: Record<string, string> = {}): Promise<System> {
+  const [mongoDb, broker] = await Promise.all([startMongoDb(), startBroker()]);
+  const backends = { mongoDb, broker, env };
+  const [api, writer] = await Promise.all([startApi(backends), startWriter(backends)]);
+  return {
+    mongoDb,
+    broker,
+    api,
+    writer,
+    async stop() {
+      await Promise.all([api.stop(), writer.stop()]);
+      await Promise.all([broker.stop(), mongoDb.stop()]);
+    },
+  };
+}

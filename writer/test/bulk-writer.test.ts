@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { createRecord, createWrites, type Write } from '@assessment/api/envelope';
+import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
+import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
+import { Abandoned, type BulkWriterOptions, createBulkWriter } from '../src/bulk-writer.ts';
+
+describe('bulk writer', needs('mongodb'), () => {
+  let mongoDb: MongoDb;
+  let client: MongoClient;
+  let database: Db;
+
+  before(async () => {
+    mongoDb = await startMongoDb();
+    client = createMongoClient(mongoDb.uri, { appName: 'test', poolSizeMax: 10 });
+    database = openDatabase(client, mongoDb.uri);
+  });
+  after(async () => {
+    await client.close();
+    await mongoDb.stop();
+  });
+
+  async function createCollection(options = {}): Promise<Collection<Write>> {
+    return database.createCollection<Write>(`records_${new ObjectId().toHexString()}`, options);
+  }
+
+  function open(records: Collection<Write>, options: Partial<BulkWriterOptions> = {}) {
+    return createBulkWriter(records, { concurrency: 2, signal: new AbortController().signal, ...options });
+  }
+
+  test('stores every write as the contract has it', async () => {
+    const records = await createCollection();
+    const writes = createWrites(new Date());
+    assert.deepEqual(await open(records).store(writes), []);
+    const stored = await records.find({ _id: { $in: writes.map(({ _id }) => _id) } }).toArray();
+    assert.deepEqual(
+      stored.sort((a, b) => a._id.toHexString().localeCompare(b._id.toHexString())),
+      writes,
+    );
+  });
+
+  test('counts a write that is there already as stored, and leaves it as it is', async () => {
+    const records = await createCollection();
+    const writes = createWrites(new Date());
+    const inserted: number[] = [];
+    const bulkWriter = open(records, { onStored: ({ insertedCount }) => inserted.push(insertedCount) });
+    await bulkWriter.store(writes.slice(0, 2));
+    assert.deepEqual(await bulkWriter.store(writes), []);
+    assert.deepEqual(inserted, [2, 3]);
+    assert.equal(await records.countDocuments({}), 5);
+  });
+
+  test('reports a write that MongoDB refuses for its content and stores the others of the batch', async () => {
+    const records = await createCollection({
+      validator: { $jsonSchema: { properties: { index: { maximum: 3 } } } },
+    });
+    const writes = createWrites(new Date());
+    const refusals = await open(records).store(writes);
+    assert.deepEqual(
+      refusals.map(({ write }) => write),
+      [writes[4]],
+    );
+    assert.match(refusals[0]?.reason ?? '', /MongoDB error 121: /);
+    assert.equal(await records.countDocuments({}), 4);
+  });
+
+  test('takes a duplicate of another unique key than _id for a refusal, not for a redelivery', async () => {
+    const records = await createCollection();
+    await records.createIndex({ payload: 1 }, { unique: true });
+    const [first, second] = createWrites(new Date());
+    assert.ok(first?.type === 'write' && second?.type === 'write');
+    second.payload = first.payload;
+    const refusals = await open(records).store([first, second]);
+    assert.deepEqual(
+      refusals.map(({ write }) => write),
+      [second],
+    );
+    assert.match(refusals[0]?.reason ?? '', /MongoDB error 11000: /);
+  });
+
+  test('isolates a write that the driver refuses to send', async () => {
+    const records = await createCollection();
+    const cyclic: Record<string, unknown> = {};
+    cyclic.self = cyclic;
+    const poison = createRecord(cyclic, new Date());
+    const writes = [...createWrites(new Date()), poison, ...createWrites(new Date())];
+    const refusals = await open(records).store(writes);
+    assert.deepEqual(
+      refusals.map(({ write }) => write),
+      [poison],
+    );
+    assert.equal(await records.countDocuments({}), 10);
+  });
+
+  test('keeps trying while MongoDB is away, within its bound of operations, and stores when it is back', async () => {
+    const records = await createCollection();
+    const retried = Promise.withResolvers<void>();
+    const bulkWriter = open(records, { concurrency: 1, onRetry: () => retried.resolve() });
+    await mongoDb.kill();
+    const batches = [createWrites(new Date()), createWrites(new Date())];
+    const stored = Promise.all(batches.map((writes) => bulkWriter.store(writes)));
+    await retried.promise;
+    assert.deepEqual(bulkWriter.operations(), { active: 1, waiting: 1 });
+    await mongoDb.restart();
+    assert.deepEqual(await stored, [[], []]);
+    assert.equal(await records.countDocuments({}), 10);
+  });
+
+  test('abandons what is not stored when the process has to stop', async () => {
+    const records = await createCollection();
+    const stopping = new AbortController();
+    const bulkWriter = open(records, { signal: stopping.signal, onRetry: () => stopping.abort() });
+    await mongoDb.kill();
+    await assert.rejects(bulkWriter.store(createWrites(new Date())), Abandoned);
+    await mongoDb.restart();
+  });
+});
