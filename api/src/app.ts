@@ -8,12 +8,13 @@ import type { Publisher } from './publisher.ts';
 import type { Reader } from './reader.ts';
 import type { Readiness } from './readiness.ts';
 import { bodyBytesMax } from './record-document.ts';
-import { createDataRoute } from './routes/data.ts';
 import { answerNotFound, createHealthRouter, only } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
 import { createStatsRoute } from './routes/stats.ts';
 
 export interface AppDependencies {
+  /** GET /api/data: routes/data.ts, or routes/direct-data.ts to be measured against. */
+  dataRoute: RequestHandler;
   publisher: Publisher;
   reader: Reader;
   readiness: Readiness;
@@ -30,11 +31,7 @@ export function createApp(dependencies: AppDependencies): Express {
   app.set('query parser', false);
 
   const records = createRecordsRoutes(dependencies);
-  app
-    .route('/api/data')
-    .head(only('GET'))
-    .get(timed('data', createDataRoute(dependencies)))
-    .all(only('GET'));
+  app.route('/api/data').head(only('GET')).get(timed('data', dependencies.dataRoute)).all(only('GET'));
   app
     .route('/api/stats')
     .get(timed('stats', createStatsRoute(dependencies)))

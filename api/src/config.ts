@@ -5,6 +5,11 @@ import { integer, port, sharedVariables } from './environment.ts';
 export const configSchema = z.object({
   ...sharedVariables,
   PORT: port(3000),
+  /**
+   * `direct` answers GET /api/data with five insertOne and five findOne, one after the other, as a service
+   * without a broker would. It is here to be measured against (SOLUTION.md), not to be run.
+   */
+  WRITE_PATH: z.enum(['pubsub', 'direct'], { error: 'wants pubsub or direct' }).default('pubsub'),
   /** 10,000 users with one request each, and a fifth on top for retries and probes. */
   IN_FLIGHT_MAX: integer(12_000, { min: 1, max: 1_000_000 }),
   /** Half of the stress test's client timeout of 10 s, so that a client always hears of it. */
@@ -26,5 +31,3 @@ export const configSchema = z.object({
   /** How long a drain may take before the process gives up and exits 1. */
   DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
 });
-
-export type Config = z.output<typeof configSchema>;

@@ -11,7 +11,12 @@ import { createPublisher } from './publisher.ts';
 import { createPubSub, openTopic } from './pubsub.ts';
 import { createReader } from './reader.ts';
 import { createReadiness } from './readiness.ts';
+import { createDataRoute } from './routes/data.ts';
+import { createDirectDataRoute } from './routes/direct-data.ts';
 import { listen } from './server.ts';
+
+/** The driver's default, for the write path that is measured against. */
+const directPoolSizeMax = 100;
 
 const config = readEnvironmentOrExit(configSchema);
 const logger = createLogger('api', config.LOG_LEVEL);
@@ -19,7 +24,7 @@ const metrics = createMetrics();
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'api',
   // One more than the reads, so that a ping is answered while all of them wait.
-  poolSizeMax: config.READ_CONCURRENCY + 1,
+  poolSizeMax: config.WRITE_PATH === 'direct' ? directPoolSizeMax : config.READ_CONCURRENCY + 1,
 });
 const database = openDatabase(mongo, config.MONGODB_URI);
 const pubsub = createPubSub(config);
@@ -62,7 +67,17 @@ const readiness = createReadiness(
 );
 
 let isServing = false;
-const app = createApp({ publisher, reader, readiness, metrics, logger, isServing: () => isServing });
+const dataRoute =
+  config.WRITE_PATH === 'direct' ? createDirectDataRoute(database) : createDataRoute({ publisher, reader });
+const app = createApp({
+  dataRoute,
+  publisher,
+  reader,
+  readiness,
+  metrics,
+  logger,
+  isServing: () => isServing,
+});
 const admission = createAdmission(app, {
   inFlightMax: config.IN_FLIGHT_MAX,
   onRefused: (error) => metrics.refused.inc({ code: error.code }),

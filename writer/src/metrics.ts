@@ -1,8 +1,6 @@
 /** The writer's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-export type Metrics = ReturnType<typeof createMetrics>;
-
 export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });

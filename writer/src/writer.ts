@@ -11,7 +11,7 @@ import { Abandoned, type BulkWriter, type Refusal } from './bulk-writer.ts';
 import type { DeadMessage } from './dead-letter.ts';
 
 /** What the writer needs of a message of the client library. */
-export interface LeasedMessage extends DeadMessage {
+interface LeasedMessage extends DeadMessage {
   ack(): void;
   nack(): void;
 }
