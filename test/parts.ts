@@ -21,7 +21,8 @@ export interface Broker extends RunningProcess {
   host: string;
 }
 
-export interface Api extends RunningProcess {
+/** The api or the writer. */
+export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
@@ -122,15 +123,20 @@ export interface Backends {
 }
 
 /** The api as its own process, on the same port after `restart`. */
-export async function startApi(backends: Backends): Promise<Api> {
+export async function startApi(backends: Backends): Promise<NodeProcess> {
   const port = await findFreePort();
   const running = await startNode(join(root, 'api/src/main.ts'), backends, { PORT: String(port) });
   return Object.assign(running, { url: `http://127.0.0.1:${port}` });
 }
 
 /** The writer as its own process; `entry` for another one than the real. */
-export async function startWriter(backends: Backends, entry = join(root, 'writer/src/main.ts')) {
-  return startNode(entry, backends, { PORT: '0' });
+export async function startWriter(
+  backends: Backends,
+  entry = join(root, 'writer/src/main.ts'),
+): Promise<NodeProcess> {
+  const port = await findFreePort();
+  const running = await startNode(entry, backends, { PORT: String(port) });
+  return Object.assign(running, { url: `http://127.0.0.1:${port}` });
 }
 
 function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Record<string, string>) {

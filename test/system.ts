@@ -1,20 +1,19 @@
 /** The whole system on free ports: MongoDB, broker, api and writer, each a process of its own. */
 import {
-  type Api,
   type Broker,
   type MongoDb,
+  type NodeProcess,
   startApi,
   startBroker,
   startMongoDb,
   startWriter,
 } from './parts.ts';
-import type { RunningProcess } from './process.ts';
 
 export interface System {
   mongoDb: MongoDb;
   broker: Broker;
-  api: Api;
-  writer: RunningProcess;
+  api: NodeProcess;
+  writer: NodeProcess;
   stop(): Promise<void>;
 }
 

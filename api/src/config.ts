@@ -1,5 +1,6 @@
 /** The api's settings: the only reader of its environment. */
 import { z } from 'zod';
+import { envelopeWritesMax } from './envelope.ts';
 import { integer, port, sharedVariables } from './environment.ts';
 
 export const configSchema = z.object({
@@ -16,6 +17,8 @@ export const configSchema = z.object({
   PUBLISH_TIMEOUT_MS: integer(5_000, { min: 100, max: 60_000 }),
   /** Publish calls under way at once; what arrives meanwhile shares the next envelope (publisher.ts). */
   PUBLISH_CONCURRENCY: integer(4, { min: 1, max: 1_000 }),
+  /** Writes of requests that share an envelope; 5 is one request an envelope, to be measured against. */
+  ENVELOPE_WRITES_MAX: integer(envelopeWritesMax, { min: 1, max: envelopeWritesMax }),
   /** 12,000 requests of 3 kB each are 36 MB; what is over gets 503. */
   PUBLISH_BYTES_MAX: integer(64 * 1024 * 1024, { min: 1024 * 1024, max: 1024 * 1024 * 1024 }),
   /** Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. */

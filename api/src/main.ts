@@ -33,6 +33,7 @@ const topic = openTopic(pubsub, names.topic, { timeoutMs: config.PUBLISH_TIMEOUT
 const publisher = createPublisher((data) => topic.publishMessage({ data }), {
   timeoutMs: config.PUBLISH_TIMEOUT_MS,
   concurrency: config.PUBLISH_CONCURRENCY,
+  envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
   bytesMax: config.PUBLISH_BYTES_MAX,
   onConfirmed({ writes, seconds }) {
     metrics.publishDuration.observe(seconds);

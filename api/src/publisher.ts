@@ -15,7 +15,7 @@
  * by a call under way, which ends by its own timeout.
  */
 import { setImmediate } from 'node:timers';
-import { encodedBytes, encodeEnvelope, envelopeBytesMax, envelopeWritesMax, type Write } from './envelope.ts';
+import { encodedBytes, encodeEnvelope, envelopeBytesMax, type Write } from './envelope.ts';
 import { ApiError } from './errors.ts';
 
 /** Sends one message and resolves once the broker has confirmed it, within `timeoutMs` or so. */
@@ -25,6 +25,8 @@ export interface PublisherOptions {
   timeoutMs: number;
   /** Calls of `send` under way at once. */
   concurrency: number;
+  /** Writes from which on an envelope is full; a request's own writes are never split. */
+  envelopeWritesMax: number;
   /** Bytes of all writes that wait for their confirmation. */
   bytesMax: number;
   /** Told of each envelope that the broker confirmed. */
@@ -55,8 +57,8 @@ class Group {
   readonly answer = Promise.withResolvers<void>();
   deadline: NodeJS.Timeout | undefined;
 
-  canFit(writes: readonly Write[], bytes: number): boolean {
-    return this.writes.length + writes.length <= envelopeWritesMax && this.bytes + bytes <= envelopeBytesMax;
+  canFit(writes: readonly Write[], bytes: number, writesMax: number): boolean {
+    return this.writes.length + writes.length <= writesMax && this.bytes + bytes <= envelopeBytesMax;
   }
 }
 
@@ -82,7 +84,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     if (bytesOutstanding + bytes > options.bytesMax) {
       throw new ApiError('overloaded', 'Too many writes are waiting for the broker. Try again.');
     }
-    if (filling && !filling.canFit(writes, bytes)) {
+    if (filling && !filling.canFit(writes, bytes, options.envelopeWritesMax)) {
       waiting.push(filling);
       filling = undefined;
     }

@@ -16,7 +16,16 @@ export interface RefresherOptions<Value> {
   intervalMs: number;
   timeShareMax: number;
   onFailed?: (error: unknown) => void;
+  /** Tests bring their own. `now` is in milliseconds and never goes back. */
+  clock?: Clock;
 }
+
+interface Clock {
+  now(): number;
+  setTimeout(callback: () => void, delayMs: number): NodeJS.Timeout;
+}
+
+const systemClock: Clock = { now: () => performance.now(), setTimeout };
 
 export interface Refresher<Value> {
   /** The last value loaded, undefined before the first. */
@@ -31,28 +40,29 @@ export interface Refresher<Value> {
 const pauseMinMs = 100;
 
 export function createRefresher<Value>(options: RefresherOptions<Value>): Refresher<Value> {
+  const clock = options.clock ?? systemClock;
   let loaded: { value: Value; startedAt: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
   let underWay = refresh();
 
   async function refresh(): Promise<void> {
-    const startedAt = performance.now();
+    const startedAt = clock.now();
     let costMs = 0;
     try {
       await options.roundTrip();
-      const loadStartedAt = performance.now();
+      const loadStartedAt = clock.now();
       const value = await options.load();
       const roundTripMs = loadStartedAt - startedAt;
-      costMs = performance.now() - loadStartedAt - roundTripMs * options.roundTripsPerLoad;
+      costMs = clock.now() - loadStartedAt - roundTripMs * options.roundTripsPerLoad;
       loaded = { value, startedAt: loadStartedAt };
     } catch (error) {
       options.onFailed?.(error);
     }
     if (isClosed) return;
-    const tookMs = performance.now() - startedAt;
+    const tookMs = clock.now() - startedAt;
     const pauseMs = Math.max(options.intervalMs, costMs / options.timeShareMax) - tookMs;
-    timer = setTimeout(
+    timer = clock.setTimeout(
       () => {
         underWay = refresh();
       },
@@ -62,7 +72,7 @@ export function createRefresher<Value>(options: RefresherOptions<Value>): Refres
 
   return {
     value: () => loaded?.value,
-    ageSeconds: () => loaded && (performance.now() - loaded.startedAt) / 1000,
+    ageSeconds: () => loaded && (clock.now() - loaded.startedAt) / 1000,
     async close() {
       isClosed = true;
       clearTimeout(timer);

@@ -30,7 +30,12 @@ function createBroker() {
   };
 }
 
-const options: PublisherOptions = { timeoutMs: 60_000, concurrency: 1, bytesMax: 1024 * 1024 };
+const options: PublisherOptions = {
+  timeoutMs: 60_000,
+  concurrency: 1,
+  envelopeWritesMax,
+  bytesMax: 1024 * 1024,
+};
 
 function hasCode(code: FailureCode) {
   return (error: unknown) => error instanceof ApiError && error.code === code;
@@ -83,6 +88,22 @@ test('splits at the largest number of writes of an envelope', async () => {
   await broker.receive(2);
   assert.equal(decodeEnvelope(broker.sent[0]?.data ?? Buffer.alloc(0)).length, envelopeWritesMax);
   assert.equal(decodeEnvelope(broker.sent[1]?.data ?? Buffer.alloc(0)).length, 5);
+  for (const { confirm } of broker.sent) confirm();
+  await Promise.all(published);
+});
+
+test('never splits the writes of one request, however small an envelope may be', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, envelopeWritesMax: 2, concurrency: 3 });
+  const published = [
+    publisher.publish(createWrites(new Date())),
+    publisher.publish(createWrites(new Date())),
+  ];
+  await broker.receive(2);
+  assert.deepEqual(
+    broker.sent.map(({ data }) => decodeEnvelope(data).length),
+    [5, 5],
+  );
   for (const { confirm } of broker.sent) confirm();
   await Promise.all(published);
 });
