@@ -1,17 +1,14 @@
 /** The api's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-
-/** Seconds; the thresholds of the stress test, 2 and 5, are among them. */
-const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10];
+import { Counter, Histogram } from 'prom-client';
+import { createRegistry, durationBuckets } from './registry.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics() {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
+  const { registry, registers, watch } = createRegistry();
   return {
     registry,
+    watch,
     requestDuration: new Histogram({
       name: 'api_http_request_duration_seconds',
       help: 'Time from a request to its answer, by route and status.',
@@ -52,16 +49,5 @@ export function createMetrics() {
       help: 'Background reads that failed.',
       registers,
     }),
-    /** A figure that is read when somebody scrapes; undefined shows as NaN. */
-    watch(name: string, help: string, read: () => number | undefined) {
-      return new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read() ?? Number.NaN);
-        },
-      });
-    },
   };
 }

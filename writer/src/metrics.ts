@@ -1,12 +1,12 @@
 /** The writer's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { createRegistry, durationBuckets } from '@assessment/api/registry';
+import { Counter, Histogram } from 'prom-client';
 
 export function createMetrics() {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const registers = [registry];
+  const { registry, registers, watch } = createRegistry();
   return {
     registry,
+    watch,
     flushes: new Counter({
       name: 'writer_batches_total',
       help: 'Batches handed to MongoDB, by what made them leave.',
@@ -22,7 +22,7 @@ export function createMetrics() {
     storeDuration: new Histogram({
       name: 'writer_bulk_write_duration_seconds',
       help: 'Time of one bulkWrite that MongoDB answered.',
-      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      buckets: durationBuckets,
       registers,
     }),
     insertedWrites: new Counter({
@@ -51,16 +51,5 @@ export function createMetrics() {
       help: 'Streaming pulls that ended with an error and were opened again.',
       registers,
     }),
-    /** A figure that is read when somebody scrapes. */
-    watch(name: string, help: string, read: () => number) {
-      return new Gauge({
-        name,
-        help,
-        registers,
-        collect() {
-          this.set(read());
-        },
-      });
-    },
   };
 }
