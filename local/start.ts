@@ -1,0 +1,92 @@
+/** `npm start`: config → run state → guard → what an earlier start left → stack → until a signal → stop. */
+import { helpText, readConfig } from './config.ts';
+import { printEndpoints } from './endpoints.ts';
+import { startGuard } from './guard-pipe.ts';
+import { reportEarlier } from './leftovers.ts';
+import { openRunState, type RunState } from './run-state.ts';
+import { createStack } from './stack.ts';
+import { StartError } from './start-error.ts';
+import { onStopSignals } from './stop-signals.ts';
+import { createTerminal } from './terminal.ts';
+
+/** After a second Ctrl-C; what SIGKILL has not ended by then is left to the guard. */
+const killTimeoutMs = 1_000;
+
+const args = process.argv.slice(2);
+if (args.includes('--help') || args.includes('-h')) {
+  console.log(helpText);
+  process.exit(0);
+}
+if (args.length > 0) {
+  console.error(
+    `npm start takes no arguments, got: ${args.join(' ')}\nnpm start -- --help tells what it takes.`,
+  );
+  process.exit(1);
+}
+
+const config = readConfig();
+const terminal = createTerminal();
+const runState = openRunStateOrExit();
+const guard = startGuard({
+  dataFolder: config.DATA_DIR,
+  logFolder: config.logFolder,
+  parent: runState.parent,
+});
+const stopping = new AbortController();
+const stack = createStack({ config, terminal, runState, signal: stopping.signal });
+
+onStopSignals({
+  onFirst(signal) {
+    terminal.line();
+    terminal.line(`Stopping on ${signal}: what is accepted is stored first. Once more stops at once.`);
+    stopping.abort();
+  },
+  onSecond() {
+    terminal.line('Stopping at once.');
+    stack.kill();
+    setTimeout(() => process.exit(130), killTimeoutMs);
+  },
+});
+
+let exitCode = 0;
+try {
+  await reportEarlier(runState, terminal);
+  terminal.line(`Starting with the data in ${config.DATA_DIR}`);
+  const aborted = untilAborted(stopping.signal);
+  const endpoints = await Promise.race([stack.start(), aborted]);
+  if (endpoints) printEndpoints(endpoints, { terminal, config, seconds: performance.now() / 1000 });
+  await aborted;
+} catch (error) {
+  if (!stopping.signal.aborted) {
+    exitCode = 1;
+    terminal.line();
+    terminal.error(error instanceof StartError ? error.message : String((error as Error).stack ?? error));
+    terminal.line();
+  }
+}
+stopping.abort();
+await stack.stop();
+await guard.close();
+runState.close();
+if (exitCode === 0) terminal.line(`Everything has stopped; data stays in ${config.DATA_DIR}`);
+process.exit(exitCode);
+
+function openRunStateOrExit(): RunState {
+  try {
+    return openRunState(config.DATA_DIR);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    terminal.error(error.message);
+    process.exit(1);
+  }
+}
+
+/** Signal handlers keep no process alive, and children that are all away for a moment do not either. */
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  const alive = setInterval(() => {}, 60_000);
+  await new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  clearInterval(alive);
+}
