@@ -1,0 +1,127 @@
+/**
+ * Proves after a load that every confirmed id is in MongoDB exactly once: none missing, none double.
+ * `npm run audit -- --help` says how to run it.
+ *
+ * What was confirmed comes from the outside: from the answers that the clients of the load received.
+ *
+ * None missing: each id that was written down is looked up. A load of the audit's own writes down all of
+ * them, k6 at least one request in 100.
+ *
+ * None double: an id cannot be there twice, so a double is a document that no request accounts for, and
+ * shows only in the count. The run added at least 5 documents for each confirmed request, and at most 5
+ * more for each request whose outcome is unknown.
+ *
+ * The documents are counted by the time in their ids. The api makes ids when a request arrives, and no
+ * request was sent before the first full second, by the api's clock, after `beganAt`. So the documents
+ * of that second and later are those of the run, whatever the collection held before and whatever an
+ * older backlog still adds; and what a faulty writer adds under ids of its own carries the writer's time,
+ * which is later, and counts as well. `before` is that same count when the run begins: 0,
+ * unless ids of the future are there. For a run of k6 it is taken to be 0.
+ *
+ * The limits. Whatever else writes from the beginning of the run to the end of the audit counts as
+ * doubles. An id that the clock of another api replica dates before the run is counted where it was
+ * written down, so all have to be then (RECORD_EVERY=1). A writer's double counts as long as its clock is
+ * not behind the beginning of the run. k6 repeats a GET by itself when a kept-alive connection breaks, so
+ * a run in which the api itself is killed may be found to hold doubles: use a load of the audit's own. A
+ * redelivery that comes later than --quiet after the last arrival is not waited for.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { InvalidEnvironment, readEnvironment, sharedVariables } from '@assessment/api/environment';
+import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import type { MongoClient } from 'mongodb';
+import { z } from 'zod';
+import { awaitArrival } from './arrival.ts';
+import { findProblems, firstSecond } from './judgement.ts';
+import { readK6Run } from './k6-run.ts';
+import { driveLoad, readApiClock } from './load.ts';
+import { type AuditOptions, BadUsage, help, readOptions } from './options.ts';
+import { endProgress, showProgress } from './progress.ts';
+import { formatCount, formatReport } from './report.ts';
+import { NotJudged, type Run, unknownCount } from './run.ts';
+import { createStoredRecords, type StoredRecords } from './stored-records.ts';
+
+const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;
+
+async function audit(options: AuditOptions): Promise<number> {
+  const config = readEnvironment(z.object({ MONGODB_URI: sharedVariables.MONGODB_URI }), process.env);
+  const mongo = createMongoClient(config.MONGODB_URI, { appName: 'audit', poolSizeMax: 1 });
+  try {
+    await checkMongoDb(mongo);
+    const records = createStoredRecords(openDatabase(mongo, config.MONGODB_URI));
+    const { run, documentsBefore } = await obtainRun(options.source, records);
+    console.error('waiting until what was confirmed is stored');
+    const arrival = await awaitArrival(run, records, {
+      documentsBefore,
+      settleMs: options.settleMs,
+      quietMs: options.quietMs,
+      onProgress({ idsFound, documentsAfter }, sinceLastMs) {
+        const seconds = Math.floor(sinceLastMs / 1000);
+        showProgress(
+          `${formatCount(idsFound)} ids found, ${formatCount(documentsAfter - documentsBefore)} documents, ` +
+            `last arrival ${seconds} s ago`,
+        );
+      },
+    });
+    endProgress();
+    const findings = { ...arrival, run, documentsBefore };
+    process.stdout.write(formatReport(findings));
+    return findProblems(findings).length === 0 ? exitCodes.passed : exitCodes.failed;
+  } finally {
+    endProgress();
+    await mongo.close();
+  }
+}
+
+async function checkMongoDb(mongo: MongoClient): Promise<void> {
+  try {
+    await mongo.db().command({ ping: 1 }, { timeoutMS: 5_000 });
+  } catch (cause) {
+    throw new NotJudged('MongoDB does not answer; MONGODB_URI says where it is', { cause });
+  }
+}
+
+async function obtainRun(source: AuditOptions['source'], records: StoredRecords) {
+  if (source.kind === 'k6') return { run: await readK6Run(source), documentsBefore: 0 };
+  const load = source;
+  await mkdir(load.folder, { recursive: true });
+  const beganAt = await readApiClock(load.baseUrl);
+  await pause(1_000); // into the first second in which nothing has an id
+  const first = firstSecond({ beganAt });
+  const documentsBefore = await records.countFrom(first, first);
+  const stopping = new AbortController();
+  const stop = () => stopping.abort();
+  process.once('SIGINT', stop);
+  const seconds = load.durationMs / 1000;
+  console.error(`load: ${load.connections} connections to ${load.baseUrl} for ${seconds} s, Ctrl-C ends it`);
+  const run = await driveLoad(
+    {
+      ...load,
+      idsFile: join(load.folder, 'ids.txt'),
+      signal: stopping.signal,
+      onProgress: (soFar, elapsedMs) => showProgress(`${Math.floor(elapsedMs / 1000)} s: ${describe(soFar)}`),
+    },
+    beganAt,
+  );
+  process.off('SIGINT', stop);
+  endProgress();
+  console.error(`load: ${describe(run)}`);
+  return { run, documentsBefore };
+}
+
+function describe(run: Run): string {
+  const [confirmed, refused, unknown] = [run.confirmed, run.refused, unknownCount(run)].map(formatCount);
+  return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown`;
+}
+
+try {
+  const options = readOptions(process.argv.slice(2), process.env);
+  if (options === 'help') process.stdout.write(help);
+  else process.exitCode = await audit(options);
+} catch (error) {
+  const isExpected = [BadUsage, NotJudged, InvalidEnvironment].some((kind) => error instanceof kind);
+  console.error(isExpected ? (error as Error).message : error);
+  if (error instanceof BadUsage) console.error('npm run audit -- --help says more');
+  process.exitCode = exitCodes.notJudged;
+}

@@ -1,0 +1,51 @@
+/** The audit's verdict, from figures alone. */
+import { writesPerRequest } from '@assessment/api/envelope';
+import type { Arrival } from './arrival.ts';
+import { type Run, unknownCount } from './run.ts';
+
+export interface Findings extends Arrival {
+  run: Omit<Run, 'idsFile'>;
+  documentsBefore: number;
+}
+
+/** How many documents a run may have added. */
+export function documentBounds(run: Pick<Run, 'sent' | 'confirmed' | 'refused'>): {
+  min: number;
+  max: number;
+} {
+  const min = writesPerRequest * run.confirmed;
+  return { min, max: min + writesPerRequest * unknownCount(run) };
+}
+
+/** The first second, in Unix time, in which a request of the run can have made an id. */
+export function firstSecond(run: Pick<Run, 'beganAt'>): number {
+  return Math.floor(run.beganAt.getTime() / 1000) + 1;
+}
+
+/** What is wrong, a sentence each; none is a pass. */
+export function findProblems(findings: Findings): string[] {
+  const { run, idsFound, idsMissing } = findings;
+  const problems: string[] = [];
+  const say = (count: number) => count.toLocaleString('en-US');
+
+  if (run.confirmed === 0) problems.push('No request was confirmed, so there is nothing to audit.');
+  else if (run.recorded === 0) problems.push('No confirmed id was written down.');
+  if (idsMissing.length > 0) {
+    problems.push(`${say(idsMissing.length)} confirmed ids are not in MongoDB.`);
+  }
+  const notLookedUp = run.recorded * writesPerRequest - idsFound - idsMissing.length;
+  if (notLookedUp !== 0) problems.push(`${say(notLookedUp)} more confirmed ids were not looked up.`);
+
+  const { min, max } = documentBounds(run);
+  const added = findings.documentsAfter - findings.documentsBefore;
+  if (added < min) problems.push(`${say(min - added)} documents of confirmed requests are missing.`);
+  if (added > max) {
+    problems.push(`${say(added - max)} documents more than all requests wrote: doubles, or another load.`);
+  }
+  if (findings.idsFoundBeforeRun > 0 && run.recorded < run.confirmed) {
+    problems.push(
+      "Ids carry times from before the run: the api's clock went back, and a sample cannot tell how many.",
+    );
+  }
+  return problems;
+}

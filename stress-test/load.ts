@@ -1,0 +1,126 @@
+/**
+ * The audit's own load: `connections` clients, each with one request at a time and no think time, every
+ * confirmed id written down as it arrives.
+ *
+ * Unlike Go's HTTP client, and so unlike k6, it never repeats a request by itself: what it counts is what
+ * the api received, even when the api dies in the middle of the load.
+ */
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createIdsFile, secondOf } from './ids-file.ts';
+import { classifyAnswer } from './outcome.js';
+import { NotJudged, type Run } from './run.ts';
+
+export interface LoadOptions {
+  baseUrl: string;
+  connections: number;
+  durationMs: number;
+  idsFile: string;
+  /** Ends the load early; what is under way is still answered. */
+  signal: AbortSignal;
+  /** Told of the run so far, about four times a second. */
+  onProgress: (run: Run, elapsedMs: number) => void;
+}
+
+/** The time limit of the assessment's stress test. */
+const answerTimeoutMs = 10_000;
+
+/** After anything but a confirmation, so that an api that is away is asked and not hammered. */
+const failurePauseMs = 100;
+
+const progressIntervalMs = 250;
+
+/** Errors from before a connection: nothing was sent. */
+const notConnectedCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN']);
+
+interface Answer {
+  status: number;
+  body: unknown;
+}
+
+/**
+ * The time by the api's clock, which ids are made with.
+ * @throws NotJudged unless /readyz is 200: such a load would prove nothing.
+ */
+export async function readApiClock(baseUrl: string): Promise<Date> {
+  const url = `${baseUrl}/readyz`;
+  try {
+    const { status, body } = await get(new URL(url), new http.Agent());
+    if (status !== 200) throw new Error(`the answer is ${status} ${JSON.stringify(body) ?? ''}`);
+    return new Date((body as { timestamp: string }).timestamp);
+  } catch (cause) {
+    throw new NotJudged(`${url} has to answer 200: ${(cause as Error).message || String(cause)}`, { cause });
+  }
+}
+
+export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Run> {
+  const { idsFile } = options;
+  const run: Run = { beganAt, sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0, idsFile };
+  const url = new URL(`${options.baseUrl}/api/data`);
+  const { Agent } = url.protocol === 'https:' ? https : http;
+  const agent = new Agent({ keepAlive: true });
+  const ids = await createIdsFile(idsFile, beganAt);
+  const start = performance.now();
+  const elapsedMs = () => performance.now() - start;
+  const progress = setInterval(() => options.onProgress(run, elapsedMs()), progressIntervalMs);
+
+  async function sendOne(): Promise<boolean> {
+    run.sent++;
+    let answer: Answer;
+    try {
+      answer = await get(url, agent);
+    } catch (error) {
+      if (notConnectedCodes.has((error as NodeJS.ErrnoException).code ?? '')) run.refused++;
+      return false;
+    }
+    const outcome = classifyAnswer(answer.status, answer.body);
+    if (outcome === 'refused') run.refused++;
+    if (outcome !== 'confirmed') return false;
+    run.confirmed++;
+    const { writes } = answer.body as { writes?: unknown };
+    if (Array.isArray(writes)) {
+      run.recorded++;
+      run.lastSecond = Math.max(run.lastSecond, secondOf(writes[0]));
+      await ids.add(writes);
+    }
+    return true;
+  }
+
+  async function sendUntilTheEnd(): Promise<void> {
+    while (elapsedMs() < options.durationMs && !options.signal.aborted) {
+      const isConfirmed = await sendOne();
+      if (!isConfirmed) await pause(failurePauseMs);
+    }
+  }
+
+  try {
+    await Promise.all(Array.from({ length: options.connections }, sendUntilTheEnd));
+  } finally {
+    clearInterval(progress);
+    agent.destroy();
+    await ids.close();
+  }
+  return run;
+}
+
+/** @throws Error when there is no whole answer within the time limit. */
+async function get(url: URL, agent: http.Agent | https.Agent): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const client = url.protocol === 'https:' ? https : http;
+  const request = client.get(url, { agent, timeout: answerTimeoutMs }, resolve);
+  request.on('error', reject);
+  request.on('timeout', () => request.destroy(new Error(`no answer in ${answerTimeoutMs / 1000} s`)));
+  const response = await promise;
+  const body = await text(response);
+  return { status: response.statusCode ?? 0, body: parseJson(body) };
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,115 @@
+/** The audit's command line. */
+import { parseArgs } from 'node:util';
+
+export const help = `Proves that every confirmed id is in MongoDB exactly once.
+
+  npm run audit -- [--base-url URL] [--connections N] [--duration TIME] [--out FOLDER] …
+      drives a load of its own, writes every confirmed id down, and audits it
+  npm run audit -- --summary FILE --ids FILE …
+      audits a run of stress-test.js; its opening comment says how to record one
+
+  --base-url URL     where the api is; default $BASE_URL or http://assessment.local
+  --connections N    requests at once, 1 to 20000; default 100
+  --duration TIME    of the load, such as 30s or 5m; default 30s. Ctrl-C ends it early; the audit follows
+  --out FOLDER       where ids.txt is written; default stress-test/out
+  --settle TIME      something is missing: gives up when nothing has arrived for so long; default 2m
+  --quiet TIME       all is there: judges when nothing more has arrived for so long; default 30s
+  --summary FILE     what k6 wrote for --summary-export
+  --ids FILE         what k6 wrote for --console-output
+  --help             this text
+
+MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
+The writer has to be running, and nothing else may write meanwhile.
+Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+`;
+
+export interface AuditOptions {
+  source:
+    | { kind: 'load'; baseUrl: string; connections: number; durationMs: number; folder: string }
+    | { kind: 'k6'; summary: string; ids: string };
+  settleMs: number;
+  quietMs: number;
+}
+
+/** `message` names the option and what it wants. */
+export class BadUsage extends Error {
+  override name = 'BadUsage';
+}
+
+const flags = {
+  'base-url': { type: 'string' },
+  connections: { type: 'string' },
+  duration: { type: 'string' },
+  out: { type: 'string' },
+  settle: { type: 'string' },
+  quiet: { type: 'string' },
+  summary: { type: 'string' },
+  ids: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** @throws BadUsage. */
+export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOptions | 'help' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  return {
+    source: readSource(values, env),
+    settleMs: readTime('--settle', values.settle ?? '2m'),
+    quietMs: readTime('--quiet', values.quiet ?? '30s'),
+  };
+}
+
+function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): AuditOptions['source'] {
+  const { summary, ids } = values;
+  if (summary === undefined && ids === undefined) {
+    return {
+      kind: 'load',
+      baseUrl: readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local')),
+      connections: readConnections(values.connections ?? '100'),
+      durationMs: readTime('--duration', values.duration ?? '30s'),
+      folder: readFolder(values.out ?? 'stress-test/out'),
+    };
+  }
+  for (const name of ['base-url', 'connections', 'duration', 'out'] as const) {
+    if (values[name]) throw new BadUsage(`--${name}: not with --summary and --ids, which drive no load`);
+  }
+  if (!summary) throw new BadUsage('--summary: wants a file beside --ids');
+  if (!ids) throw new BadUsage('--ids: wants a file beside --summary');
+  return { kind: 'k6', summary, ids };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: flags, strict: true }).values;
+  } catch (cause) {
+    throw new BadUsage((cause as Error).message, { cause });
+  }
+}
+
+function readBaseUrl(text: string): string {
+  const url = URL.parse(text);
+  const isPlain = url && /^https?:$/.test(url.protocol) && !url.search && !url.hash;
+  if (!isPlain) throw new BadUsage('--base-url: wants a URL such as http://127.0.0.1:3000');
+  return url.href.replace(/\/+$/, '');
+}
+
+function readConnections(text: string): number {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > 20_000) throw new BadUsage('--connections: wants a whole number from 1 to 20000');
+  return value;
+}
+
+const unitMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+function readTime(flag: string, text: string): number {
+  const [, value, unit = 's'] = /^(\d{1,6})([smh])?$/.exec(text) ?? [];
+  const timeMs = Number(value) * (unitMs[unit] ?? 0);
+  const isInRange = timeMs >= 1_000 && timeMs <= 24 * 3_600_000;
+  if (!isInRange) throw new BadUsage(`${flag}: wants a time from 1s to 24h, such as 30s or 5m`);
+  return timeMs;
+}
+
+function readFolder(text: string): string {
+  if (text === '') throw new BadUsage('--out: wants a folder');
+  return text;
+}

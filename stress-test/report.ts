@@ -1,0 +1,44 @@
+/** What the audit prints: the figures that it judged by, and the verdict with its reasons. */
+import { documentBounds, type Findings, findProblems } from './judgement.ts';
+import { unknownCount } from './run.ts';
+
+/** Enough to look into; the rest would say the same again. */
+const missingIdsMax = 10;
+
+export function formatReport(findings: Findings): string {
+  const { run, idsFound, idsMissing, documentsBefore, documentsAfter } = findings;
+  const bounds = documentBounds(run);
+  const rows: [label: string, count: number, note?: string][] = [
+    ['requests sent', run.sent],
+    ['  confirmed', run.confirmed, 'answered 200 with "success"'],
+    ['  refused', run.refused, 'certainly not stored'],
+    ['  unknown', unknownCount(run), 'no answer, or one that leaves it open: may be stored'],
+    ['confirmed ids looked up', idsFound + idsMissing.length, `of ${formatCount(run.recorded)} requests`],
+    ['  missing in MongoDB', idsMissing.length],
+    ['documents of this run', documentsAfter - documentsBefore, 'all whose ids were made since it began'],
+    ['  at least', bounds.min, '5 × confirmed'],
+    ['  at most', bounds.max, '5 × (confirmed + unknown)'],
+    ['  after', documentsAfter],
+    ['  before', documentsBefore],
+  ];
+  const lines = rows.map(([label, count, note]) => {
+    return `${label.padEnd(26)}${formatCount(count).padStart(14)}   ${note ?? ''}`.trimEnd();
+  });
+  return `${[...lines, '', ...formatVerdict(findings)].join('\n')}\n`;
+}
+
+function formatVerdict(findings: Findings): string[] {
+  const problems = findProblems(findings);
+  if (problems.length === 0) return ['PASS: every confirmed id is stored exactly once.'];
+  const listed = findings.idsMissing.slice(0, missingIdsMax);
+  const more = findings.idsMissing.length - listed.length;
+  return [
+    ...problems.map((problem) => `FAIL: ${problem}`),
+    ...listed.map((id) => `  missing: ${id}`),
+    ...(more > 0 ? [`  and ${formatCount(more)} more`] : []),
+  ];
+}
+
+export function formatCount(count: number): string {
+  return count.toLocaleString('en-US');
+}

@@ -1,0 +1,25 @@
+/** A load that has ended, as a client saw it: what the audit judges by. */
+export interface Run {
+  /** When it began, by the api's clock; no request was sent before the next full second. */
+  beganAt: Date;
+  /** Requests to GET /api/data, answered or not. */
+  sent: number;
+  confirmed: number;
+  /** Requests that certainly stored nothing (outcome.js). */
+  refused: number;
+  /** Of the confirmed, those whose ids are in `idsFile`. */
+  recorded: number;
+  /** The newest second, in Unix time, in which a recorded id was made. */
+  lastSecond: number;
+  idsFile: string;
+}
+
+/** Requests whose writes may or may not be stored, those that were broken off included. */
+export function unknownCount(run: Pick<Run, 'sent' | 'confirmed' | 'refused'>): number {
+  return run.sent - run.confirmed - run.refused;
+}
+
+/** A reason why nothing was judged: a bad file, or an api or MongoDB that is not there. */
+export class NotJudged extends Error {
+  override name = 'NotJudged';
+}

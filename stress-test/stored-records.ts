@@ -1,0 +1,47 @@
+/** What the audit asks MongoDB: one operation at a time, each bounded in what it reads. */
+import type { Write } from '@assessment/api/envelope';
+import { names } from '@assessment/api/environment';
+import { type Db, ObjectId } from 'mongodb';
+
+/** A second of a node's most, 36,000 documents, is counted in a tenth of this even by a slow server. */
+const operationTimeoutMs = 10_000;
+
+export interface StoredRecords {
+  /** Those of `ids` that are stored. */
+  findStored(ids: string[]): Promise<Set<string>>;
+  /**
+   * Documents whose ids were made in the second `first` (Unix time) or later, however late. Up to `last`
+   * they are counted second by second, because a server may have to read what it counts.
+   */
+  countFrom(first: number, last: number): Promise<number>;
+}
+
+export function createStoredRecords(database: Db): StoredRecords {
+  const records = database.collection<Write>(names.collection);
+
+  function count(range: { $gte: ObjectId; $lt?: ObjectId }): Promise<number> {
+    return records.countDocuments({ _id: range }, { timeoutMS: operationTimeoutMs });
+  }
+
+  return {
+    async findStored(ids) {
+      const stored = await records
+        .find(
+          { _id: { $in: ids.map((id) => new ObjectId(id)) } },
+          { projection: { _id: 1 }, timeoutMS: operationTimeoutMs },
+        )
+        .toArray();
+      return new Set(stored.map(({ _id }) => _id.toHexString()));
+    },
+    async countFrom(first, last) {
+      let total = 0;
+      let from = ObjectId.createFromTime(first);
+      for (let second = first; second <= last; second++) {
+        const to = ObjectId.createFromTime(second + 1);
+        total += await count({ $gte: from, $lt: to });
+        from = to;
+      }
+      return total + (await count({ $gte: from }));
+    },
+  };
+}

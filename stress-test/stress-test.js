@@ -1,0 +1,149 @@
+/**
+ * The assessment's stress test: up to 10,000 users without think time for 13 minutes.
+ *
+ *   k6 run stress-test/stress-test.js
+ *   k6 run --vus 100 --duration 30s stress-test/stress-test.js     (the same checks and thresholds)
+ *
+ * Environment variables:
+ *   BASE_URL      where the api is, default http://assessment.local
+ *   VERBOSE       true: print each failure
+ *   PROFILE       short: a tenth of each stage's time with the same users; default full
+ *   THINK_TIME    seconds between a user's requests, default 0
+ *   RECORD        true: print what stress-test/audit.ts needs, for `--console-output FILE`
+ *   RECORD_EVERY  with RECORD: about one request in this many is written down, 1 to 50, default 50
+ *
+ * A run that can be audited afterwards (both files new, k6 appends to the first):
+ *   k6 run -e RECORD=true --console-output ids.txt --log-format raw --summary-export summary.json …
+ *   npm run audit -- --ids ids.txt --summary summary.json
+ */
+import { check, sleep } from 'k6';
+import exec from 'k6/execution';
+import http from 'k6/http';
+import { Counter, Rate } from 'k6/metrics';
+import { classifyAnswer } from './outcome.js';
+
+const baseUrl = (__ENV.BASE_URL || 'http://assessment.local').replace(/\/+$/, '');
+const isVerbose = __ENV.VERBOSE === 'true';
+const isRecording = __ENV.RECORD === 'true';
+const recordEvery = Math.floor(readNumber('RECORD_EVERY', 50, 1, 50));
+const thinkTimeSeconds = readNumber('THINK_TIME', 0, 0, 3600);
+const durationFactor = readProfile() === 'short' ? 0.1 : 1;
+
+/** A good answer came within this. */
+const goodAnswerMsMax = 2_000;
+
+/** @type {[seconds: number, users: number][]} */
+const stages = [
+  [60, 1_000],
+  [120, 5_000],
+  [180, 10_000],
+  [300, 10_000],
+  [120, 0],
+];
+
+/** @type {import('k6/options').Options} */
+export const options = {
+  scenarios: {
+    users: {
+      executor: 'ramping-vus',
+      startVUs: 0,
+      stages: stages.map(([seconds, target]) => ({ duration: `${seconds * durationFactor}s`, target })),
+      gracefulRampDown: '30s',
+      gracefulStop: '30s',
+    },
+  },
+  thresholds: {
+    http_req_duration: ['p(95)<2000', 'p(99)<5000'],
+    http_req_failed: ['rate<0.01'],
+    error_rate: ['rate<0.01'],
+  },
+  summaryTrendStats: ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)', 'p(99)'],
+};
+
+/** The share of requests whose answer was not 200, or not `success`, or not in time. */
+const errorRate = new Rate('error_rate');
+
+// What the audit counts by. A request that k6 breaks off is sent, and none of the others: unknown.
+const requestsSent = new Counter('requests_sent');
+const requestsConfirmed = new Counter('requests_confirmed');
+const requestsRefused = new Counter('requests_refused');
+const requestsRecorded = new Counter('requests_recorded');
+
+/** Refuses to start against what is not ready: such a run measures nothing. */
+export function setup() {
+  const response = http.get(`${baseUrl}/readyz`, { timeout: '10s' });
+  if (response.status !== 200) {
+    const answer = response.status === 0 ? response.error : `${response.status} ${response.body}`;
+    exec.test.abort(`Not started: ${baseUrl}/readyz has to answer 200, and the answer is: ${answer}`);
+  }
+  if (!isRecording) return;
+  // By the api's clock, which its ids are made with. In the second after this one nothing has an id yet.
+  console.log(`begin ${response.json('timestamp')}`);
+  sleep(1);
+}
+
+export default function () {
+  requestsSent.add(1);
+  const response = http.get(`${baseUrl}/api/data`, { timeout: '10s' });
+  const status = readField(response, 'status');
+  const code = response.status === 200 ? undefined : readField(response, 'code');
+  const outcome = classifyAnswer(response.status, { status, code });
+  const isGood = check(response, {
+    'status is 200': () => response.status === 200,
+    'JSON status is success': () => status === 'success',
+    'answer within 2 s': () => response.timings.duration < goodAnswerMsMax,
+  });
+  errorRate.add(!isGood);
+  if (outcome === 'confirmed') {
+    requestsConfirmed.add(1);
+    if (isRecording && (__ITER + __VU - 1) % recordEvery === 0) {
+      console.log(`confirmed ${readField(response, 'writes').join(' ')}`);
+      requestsRecorded.add(1);
+    }
+  } else if (outcome === 'refused' || isNotConnected(response)) {
+    requestsRefused.add(1);
+  }
+  if (!isGood && isVerbose) {
+    const what = response.status === 0 ? response.error : `${response.status} ${response.body}`;
+    console.warn(`failed after ${Math.round(response.timings.duration)} ms: ${what}`);
+  }
+  if (thinkTimeSeconds > 0) sleep(thinkTimeSeconds);
+}
+
+/**
+ * A field of a JSON answer, undefined when it is not there. k6 finds it without building the rest, which
+ * saves a fifth of the time that a request costs it.
+ * @param {import('k6/http').RefinedResponse<undefined>} response
+ * @param {string} name
+ * @returns {any}
+ */
+function readField(response, name) {
+  return response.body ? response.json(name) : undefined;
+}
+
+/**
+ * k6's codes for errors before a connection: name look-up (11xx) and dialling (121x), see
+ * https://grafana.com/docs/k6/latest/javascript-api/error-codes/
+ * @param {import('k6/http').RefinedResponse<undefined>} response
+ */
+function isNotConnected({ status, error_code: code }) {
+  return status === 0 && ((code >= 1100 && code < 1200) || (code >= 1210 && code < 1220));
+}
+
+/**
+ * @param {string} name
+ * @param {number} fallback
+ * @param {number} min
+ * @param {number} max
+ */
+function readNumber(name, fallback, min, max) {
+  const value = Number(__ENV[name] || fallback);
+  if (value >= min && value <= max) return value;
+  throw new Error(`${name}: wants a number from ${min} to ${max}`);
+}
+
+function readProfile() {
+  const profile = __ENV.PROFILE || 'full';
+  if (profile === 'full' || profile === 'short') return profile;
+  throw new Error('PROFILE: wants full or short');
+}

@@ -1,0 +1,118 @@
+/**
+ * The audit, with a load of its own against real parts. In the middle of the load MongoDB stands still, so
+ * that envelopes are under way to it, and the writer is killed with SIGKILL and started again. The real
+ * writer passes, and each mutant fails.
+ */
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import {
+  type Broker,
+  declareTopics,
+  needs,
+  startApi,
+  startBroker,
+  startMongoDb,
+  startWriter,
+} from '../../test/parts.ts';
+import { createFolder, startProcess } from '../../test/process.ts';
+import { request, until } from '../../test/requests.ts';
+
+/** What is lost never comes. */
+const lossy = { settle: '15s', quiet: '15s' };
+
+/** One line of the ids file. */
+const recordBytes = 135;
+
+describe('the audit of a load in which the writer is killed', {
+  concurrency: true,
+  timeout: 240_000,
+  ...needs('mongodb', 'broker'),
+}, () => {
+  let broker: Broker;
+  before(async () => {
+    broker = await startBroker();
+  });
+  after(() => broker.stop());
+
+  test('passes the real writer', async () => {
+    const { exitCode, output } = await auditKilledWriter(broker, 'real-writer', {
+      settle: '3m',
+      quiet: '5s',
+    });
+    assert.match(output, /^PASS/m);
+    assert.equal(exitCode, 0);
+  });
+
+  test('fails a writer that makes new ids on redelivery', async () => {
+    const { exitCode, output } = await auditKilledWriter(broker, 'new-ids', { settle: '3m', quiet: '3m' });
+    assert.match(output, /^FAIL: [\d,]+ documents more than all requests wrote/m);
+    assert.match(output, /missing in MongoDB +0$/m);
+    assert.equal(exitCode, 1);
+  });
+
+  test('fails a writer that drops an envelope', async () => {
+    const { exitCode, output } = await auditKilledWriter(broker, 'dropped-envelope', lossy);
+    assert.match(output, /^FAIL: [\d,]+ confirmed ids are not in MongoDB/m);
+    assert.match(output, /^FAIL: [\d,]+ documents of confirmed requests are missing/m);
+    assert.equal(exitCode, 1);
+  });
+
+  test('fails a writer that acknowledges before it stores', async () => {
+    const { exitCode, output } = await auditKilledWriter(broker, 'early-ack', lossy);
+    assert.match(output, /^FAIL: [\d,]+ confirmed ids are not in MongoDB/m);
+    assert.match(output, /^FAIL: [\d,]+ documents of confirmed requests are missing/m);
+    assert.equal(exitCode, 1);
+  });
+});
+
+/**
+ * After a kill Google's emulator redelivers half of the messages every ten seconds: it goes on sending them
+ * to the dead stream too (seen with 0.8.20). A long patience is rarely used up, and ends when all is there.
+ */
+interface Patience {
+  settle: string;
+  quiet: string;
+}
+
+async function auditKilledWriter(broker: Broker, name: string, { settle, quiet }: Patience) {
+  await declareTopics(broker.host, name);
+  await using mongoDb = await startMongoDb();
+  const backends = { mongoDb, broker, env: { PUBSUB_PROJECT_ID: name } };
+  const entry = name === 'real-writer' ? undefined : join(import.meta.dirname, 'mutants', `${name}.ts`);
+  await using api = await startApi(backends);
+  await using writer = await startWriter(backends, entry);
+  await until(
+    () => request(`${api.url}/readyz`),
+    ({ status }) => status === 200,
+  );
+  const folder = createFolder();
+  await using audit = await startProcess({
+    command: process.execPath,
+    args: [
+      join(import.meta.dirname, '../audit.ts'),
+      ...['--base-url', api.url, '--connections', '2', '--duration', '5m'],
+      ...['--settle', settle, '--quiet', quiet, '--out', folder],
+    ],
+    env: { MONGODB_URI: mongoDb.uri },
+    ready: /^load:/m,
+  });
+
+  async function confirmMore(requests: number): Promise<void> {
+    const bytes = async () => statSync(join(folder, 'ids.txt'), { throwIfNoEntry: false })?.size ?? 0;
+    const enough = (await bytes()) + requests * recordBytes;
+    await until(bytes, (now) => now >= enough);
+  }
+
+  await confirmMore(50);
+  mongoDb.pause();
+  await confirmMore(50);
+  await writer.kill();
+  mongoDb.resume();
+  await writer.restart();
+  await confirmMore(50);
+  process.kill(audit.pid(), 'SIGINT');
+  const exitCode = await audit.exited();
+  return { exitCode, output: audit.output() };
+}

@@ -1,0 +1,166 @@
+/** The audit of what a run of k6 left in files, against a real MongoDB. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Db, MongoClient, ObjectId } from 'mongodb';
+import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
+import { createFolder, startProcess } from '../../test/process.ts';
+
+interface K6Files {
+  ids: string;
+  summary: string;
+}
+
+const beganAt = new Date('2026-01-02T03:04:05.600Z');
+const firstSecond = Math.floor(beganAt.getTime() / 1000) + 1;
+
+/** An id made so many seconds after the run's first second. */
+function createId(secondsLater = 0): ObjectId {
+  return ObjectId.createFromHexString(
+    (firstSecond + secondsLater).toString(16) + new ObjectId().toHexString().slice(8),
+  );
+}
+
+function writeFiles(requests: ObjectId[][], counts: Record<string, number> = {}, idsFile?: string): K6Files {
+  const folder = createFolder();
+  const files = { ids: join(folder, 'ids.txt'), summary: join(folder, 'summary.json') };
+  const lines = requests.map((ids) => `confirmed ${ids.join(' ')}`);
+  const all = {
+    requests_sent: requests.length,
+    requests_confirmed: requests.length,
+    requests_recorded: requests.length,
+    ...counts,
+  };
+  const metrics = Object.fromEntries(Object.entries(all).map(([name, count]) => [name, { count, rate: 1 }]));
+  const noise = ['failed after 12 ms: 503 {"status":"error"}', ''];
+  writeFileSync(files.ids, idsFile ?? [`begin ${beganAt.toISOString()}`, ...lines, ...noise].join('\n'));
+  writeFileSync(files.summary, JSON.stringify({ metrics }));
+  return files;
+}
+
+async function audit(uri: string, { ids, summary }: K6Files) {
+  const audit = await startProcess({
+    command: process.execPath,
+    args: [
+      join(import.meta.dirname, '../audit.ts'),
+      ...['--ids', ids, '--summary', summary, '--settle', '2s', '--quiet', '1s'],
+    ],
+    env: { MONGODB_URI: uri },
+    ready: /./,
+  });
+  return { exitCode: await audit.exited(), output: audit.output() };
+}
+
+describe("the audit of k6's files", { ...needs('mongodb') }, () => {
+  let mongoDb: MongoDb;
+  let client: MongoClient;
+  let database: Db;
+  before(async () => {
+    mongoDb = await startMongoDb();
+    client = new MongoClient(mongoDb.uri);
+    database = client.db();
+  });
+  after(async () => {
+    await client.close();
+    await mongoDb.stop();
+  });
+
+  const requests = Array.from({ length: 500 }, (_, index) => {
+    return Array.from({ length: 5 }, () => createId(Math.floor(index / 100)));
+  });
+  const store = (ids: ObjectId[]) => database.collection('records').insertMany(ids.map((_id) => ({ _id })));
+
+  async function storeOnly(ids: ObjectId[]): Promise<void> {
+    await database.collection('records').deleteMany({});
+    await store(ids);
+  }
+
+  test('passes when all is stored, whatever was there before', async () => {
+    await storeOnly([...requests.flat(), createId(-1), createId(-3600)]);
+    const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests));
+    assert.match(output, /^PASS/m);
+    assert.match(output, /^confirmed ids looked up +2,500 /m);
+    assert.equal(exitCode, 0);
+  });
+
+  test('passes a sample of 1 in 100', async () => {
+    await storeOnly(requests.flat());
+    const sample = requests.filter((_, index) => index % 100 === 0);
+    const counts = { requests_sent: 500, requests_confirmed: 500 };
+    const { exitCode, output } = await audit(mongoDb.uri, writeFiles(sample, counts));
+    assert.match(output, /^confirmed ids looked up +25 /m);
+    assert.equal(exitCode, 0, output);
+  });
+
+  test('waits for what is stored later', async () => {
+    await storeOnly(requests.slice(0, 100).flat());
+    const audited = audit(mongoDb.uri, writeFiles(requests));
+    for (let start = 100; start < 500; start += 100) await store(requests.slice(start, start + 100).flat());
+    const { exitCode, output } = await audited;
+    assert.equal(exitCode, 0, output);
+  });
+
+  test('fails a missing id and names it', async () => {
+    const [lost, ...stored] = requests.flat();
+    await storeOnly(stored);
+    const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests));
+    assert.match(output, /^FAIL: 1 confirmed ids are not in MongoDB/m);
+    assert.match(output, new RegExp(`missing: ${lost}`));
+    assert.equal(exitCode, 1);
+  });
+
+  test('fails one document too many, made during the run or after it', async () => {
+    for (const later of [0, 2, 7, 3600]) {
+      await storeOnly([...requests.flat(), createId(later)]);
+      const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests));
+      assert.match(output, /^FAIL: 1 documents more than all requests wrote/m);
+      assert.equal(exitCode, 1);
+    }
+  });
+
+  test('lets a request without an answer have stored its documents or not', async () => {
+    for (const extra of [0, 5]) {
+      await storeOnly([...requests.flat(), ...Array.from({ length: extra }, () => createId())]);
+      const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests, { requests_sent: 501 }));
+      assert.equal(exitCode, 0, output);
+    }
+  });
+
+  test('judges nothing by files that are not of one run', async () => {
+    const begin = `begin ${beganAt.toISOString()}\n`;
+    const cases: [files: K6Files, message: RegExp][] = [
+      [writeFiles(requests, { requests_recorded: 501 }), /not of the same run/],
+      [writeFiles(requests, { requests_recorded: 499 }), /not of the same run/],
+      [writeFiles([], {}, begin + begin), /more than one run/],
+      [writeFiles([], {}, 'confirmed\n'), /ids\.txt:1: wants "confirmed" and 5 ids/],
+      [writeFiles([], {}, ''), /wants a line "begin"/],
+      [writeFiles([], {}, 'begin yesterday\n'), /wants a line "begin"/],
+      [writeFiles([], { requests_sent: -1 }), /requests_sent/],
+      [{ ...writeFiles([]), ids: '/nowhere/ids.txt' }, /cannot be read/],
+      [{ ...writeFiles([]), summary: '/nowhere/summary.json' }, /cannot be read/],
+      [{ ...writeFiles([]), summary: writeFiles([]).ids }, /cannot be read/],
+    ];
+    for (const [files, message] of cases) {
+      const { exitCode, output } = await audit(mongoDb.uri, files);
+      assert.match(output, message);
+      assert.equal(exitCode, 2, output);
+    }
+  });
+
+  test('fails a run in which nothing was confirmed', async () => {
+    await storeOnly([createId(-1)]);
+    const { exitCode, output } = await audit(
+      mongoDb.uri,
+      writeFiles([], { requests_sent: 10, requests_refused: 10 }),
+    );
+    assert.match(output, /^FAIL: No request was confirmed/m);
+    assert.equal(exitCode, 1);
+  });
+});
+
+test('the audit judges nothing when MongoDB does not answer', async () => {
+  const { exitCode, output } = await audit('mongodb://127.0.0.1:1/', writeFiles([]));
+  assert.match(output, /MongoDB does not answer/);
+  assert.equal(exitCode, 2);
+});
