@@ -47,7 +47,7 @@ export const bounds = {
   leasesPerSubscription: 100_000,
   leasesPerBroker: 400_000,
   /** What one commit holds, unless one publish is larger; what is over waits for the next. */
-  commitBytes: 8 * 1024 * 1024,
+  commitBytes: 4 * 1024 * 1024,
   /** Publishes that wait for the next commit; over it RESOURCE_EXHAUSTED. */
   waitingPublishBytes: 48 * 1024 * 1024,
 } as const;

@@ -3,8 +3,8 @@ import type { AckId } from '../broker/ack-id.ts';
 import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
+import type { UnaryMethod } from './call.ts';
 import { ackFailure } from './status.ts';
-import { StatusError, unary } from './unary.ts';
 import { type AckRequest, ackIdText, readAckRequest } from './wire.ts';
 
 const empty = Buffer.alloc(0);
@@ -20,16 +20,16 @@ export function checkAckIds(broker: Broker, subscription: Subscription, ids: rea
   );
 }
 
-export function acknowledge(broker: Broker) {
-  return unary(async (bytes: Buffer) => {
+export function acknowledge(broker: Broker): UnaryMethod {
+  return async (bytes) => {
     const request = readAckRequest(bytes, 2);
     const subscription = subscriptionOf(broker, request, 'No ack ids specified.');
     return answer(broker, subscription, request.ids, subscription.acknowledge(request.ids));
-  });
+  };
 }
 
-export function modifyAckDeadline(broker: Broker) {
-  return unary(async (bytes: Buffer) => {
+export function modifyAckDeadline(broker: Broker): UnaryMethod {
+  return async (bytes) => {
     const request = readAckRequest(bytes, 4);
     const subscription = subscriptionOf(broker, request, 'No ack ids specified');
     if (request.deadlineSeconds < 0) throw invalid('Ack deadline cannot be negative');
@@ -40,7 +40,7 @@ export function modifyAckDeadline(broker: Broker) {
       request.ids,
       subscription.modifyDeadlines(request.ids, () => deadlineMs),
     );
-  });
+  };
 }
 
 function subscriptionOf(broker: Broker, request: AckRequest, withoutIds: string): Subscription {
@@ -64,7 +64,7 @@ async function answer(
     if (outcome === 'ok' || !id) continue;
     reasons.set(ackIdText(id), failures[outcome]);
   }
-  if (reasons.size > 0) throw new StatusError(ackFailure(reasons));
+  if (reasons.size > 0) throw ackFailure(reasons);
   return empty;
 }
 

@@ -2,14 +2,13 @@
  * Unary Pull: a consumer that takes one response's worth. Without messages it waits, and gives an empty answer a second
  * before the client's deadline, or after 89 s when there is none, as Google's emulator does.
  */
-import type { ServerUnaryCall } from '@grpc/grpc-js';
 import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import { invalid } from '../broker/errors.ts';
 import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import type { Subscription } from '../broker/subscription.ts';
-import { unary } from './unary.ts';
+import type { UnaryMethod } from './call.ts';
 import { ReceivedMessages, readPull } from './wire.ts';
 
 const withoutDeadlineMs = 90_000;
@@ -18,17 +17,16 @@ const beforeDeadlineMs = 1_000;
 const responseBytesMax = 3 * 1024 * 1024;
 const responseBufferBytes = 64 * 1024;
 
-export function pull(broker: Broker) {
-  return unary(async (bytes: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => {
+export function pull(broker: Broker): UnaryMethod {
+  return async (bytes, call) => {
     const { subscription: name, isImmediate, messagesMax } = readPull(bytes);
     const subscription = broker.pullable(name);
     if (messagesMax === 0) throw invalid('No max_messages specified');
     if (messagesMax < 0) throw invalid('max_messages must be positive');
     const consumer = new PullConsumer(broker, subscription, { messagesMax, isImmediate });
-    const deadline = call.getDeadline();
-    const waitMs = Number.isFinite(Number(deadline)) ? Number(deadline) - Date.now() : withoutDeadlineMs;
+    const waitMs = call.deadlineMs === undefined ? withoutDeadlineMs : call.deadlineMs - Date.now();
     const timer = setTimeout(() => consumer.finish(), Math.max(0, waitMs - beforeDeadlineMs));
-    call.on('cancelled', () => consumer.finish());
+    call.onCancel = () => consumer.finish();
     subscription.addConsumer(consumer);
     try {
       return await consumer.response;
@@ -36,7 +34,7 @@ export function pull(broker: Broker) {
       clearTimeout(timer);
       subscription.removeConsumer(consumer);
     }
-  });
+  };
 }
 
 class PullConsumer implements Consumer {

@@ -1,17 +1,24 @@
-/** The gRPC front: its services, its limits on requests, and how it closes. */
-import type { Socket } from 'node:net';
+/**
+ * The gRPC front: HTTP/2 connections, the methods by their path, and how it closes.
+ *
+ * It stands on node:http2 itself. Measured with 3,000-byte messages at 1,000 a publish, grpc-js took 11 µs of CPU a
+ * message to receive them, at 46,000/s; this takes 4 µs. The windows are why: with HTTP/2's 64 KiB a publish of 3 MB
+ * waits 46 times for the client to be told that it may go on.
+ */
 import {
-  Server,
-  ServerCredentials,
-  status,
-  type UntypedHandleCall,
-  type UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+  createServer,
+  constants as http2,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
 import type { Broker } from '../broker/broker.ts';
-import { defineService } from './definitions.ts';
-import { createHealth, healthDefinition } from './health.ts';
-import { createPublisher } from './publisher.ts';
-import { createSubscriber } from './subscriber.ts';
+import { answerUnary, endWith, StreamCall, type StreamMethod, type UnaryMethod } from './call.ts';
+import { healthMethods, isHealthPath } from './health.ts';
+import { publisherMethods } from './publisher.ts';
+import { StatusError, statusCodes, trailersOf } from './status.ts';
+import { subscriberMethods } from './subscriber.ts';
 
 export interface GrpcFront {
   /** Takes a connection that speaks HTTP/2. */
@@ -22,50 +29,85 @@ export interface GrpcFront {
   close(graceMs: number): Promise<void>;
 }
 
-/** Above the 10 MiB of a publish, so that one over it gets the broker's answer; over this grpc-js refuses at once. */
-const receiveBytesMax = 16 * 1024 * 1024;
+/** What a client may send on one call, and on one connection, before it is read. */
+const streamWindowBytes = 1024 * 1024;
+const connectionWindowBytes = 4 * 1024 * 1024;
+const callsPerConnection = 1_000;
+/** Node's own bound on a connection's buffers; its default of 10 MB breaks off connections with several publishes. */
+const connectionMemoryMegabytes = 64;
 
 export function createGrpcFront(broker: Broker): GrpcFront {
-  const server = new Server({
-    'grpc.max_receive_message_length': receiveBytesMax,
-    'grpc.max_send_message_length': -1,
-    'grpc-node.flow_control_window': 1024 * 1024,
-  });
   let isDraining = false;
-  const guarded = (methods: UntypedServiceImplementation) =>
-    Object.fromEntries(
-      Object.entries(methods).map(([name, method]) => [name, guard(method, () => isDraining)]),
-    );
-  server.addService(defineService('google.pubsub.v1.Publisher'), guarded(createPublisher(broker)));
-  server.addService(defineService('google.pubsub.v1.Subscriber'), guarded(createSubscriber(broker)));
-  server.addService(
-    healthDefinition,
-    createHealth(() => !isDraining),
-  );
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const unary = new Map<string, UnaryMethod>([
+    ...publisherMethods(broker),
+    ...subscriberMethods(broker).unary,
+    ...healthMethods(() => !isDraining).unary,
+  ]);
+  const streams = new Map<string, StreamMethod>([
+    ...subscriberMethods(broker).streams,
+    ...healthMethods(() => !isDraining).streams,
+  ]);
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer({
+    settings: { initialWindowSize: streamWindowBytes, maxConcurrentStreams: callsPerConnection },
+    maxSessionMemory: connectionMemoryMegabytes,
+  });
+  server.on('session', (session) => {
+    session.setLocalWindowSize(connectionWindowBytes);
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    if (isDraining) session.close();
+  });
+  server.on('sessionError', () => {}); // the client's fault; Node closes the session
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    stream.on('error', () => {}); // a reset; 'close' follows
+    const path = String(headers[http2.HTTP2_HEADER_PATH]);
+    if (!isGrpc(stream, headers)) return;
+    if (isDraining && !isHealthPath(path)) {
+      endWith(stream, trailersOf(new StatusError(statusCodes.UNAVAILABLE, 'The emulator is shutting down.')));
+      return;
+    }
+    const answer = unary.get(path);
+    const open = streams.get(path);
+    if (answer) answerUnary(stream, headers, answer);
+    else if (open) new StreamCall(stream, headers, open);
+    else endWith(stream, trailersOf(notFound(path)));
+  });
   return {
-    connect: (socket) => injector.injectConnection(socket),
+    connect: (socket) => server.emit('connection', socket),
     drain() {
       isDraining = true;
     },
-    async close(graceMs) {
-      const closed = Promise.withResolvers<void>();
-      server.tryShutdown(() => closed.resolve());
-      injector.drain(graceMs);
-      const timer = setTimeout(() => closed.resolve(), graceMs);
-      await closed.promise;
-      clearTimeout(timer);
-      injector.destroy();
-      server.forceShutdown();
-    },
+    close: (graceMs) => closeSessions(sessions, graceMs),
   };
 }
 
-function guard(method: UntypedHandleCall, isDraining: () => boolean): UntypedHandleCall {
-  const refused = { code: status.UNAVAILABLE, details: 'The emulator is shutting down.' };
-  return ((call: { emit(event: string, error: unknown): void }, callback?: (error: unknown) => void) => {
-    if (!isDraining()) return (method as unknown as (...args: unknown[]) => unknown)(call, callback);
-    if (callback) callback(refused);
-    else call.emit('error', refused);
-  }) as unknown as UntypedHandleCall;
+function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  const isCall =
+    headers[':method'] === 'POST' && String(headers['content-type']).startsWith('application/grpc');
+  if (isCall) return true;
+  stream.respond({ ':status': 415, 'content-type': 'text/plain' });
+  stream.end('Content-Type is missing from the request\n');
+  return false;
+}
+
+function notFound(path: string): StatusError {
+  const text = `${path.slice(1)} is not supported by this emulator.`;
+  return new StatusError(statusCodes.UNIMPLEMENTED, text);
+}
+
+async function closeSessions(sessions: Set<ServerHttp2Session>, graceMs: number): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  const check = () => {
+    if (sessions.size === 0) closed.resolve();
+  };
+  for (const session of sessions) {
+    session.on('close', check);
+    session.close();
+  }
+  check();
+  const timer = setTimeout(() => closed.resolve(), graceMs);
+  await closed.promise;
+  clearTimeout(timer);
+  for (const session of sessions) session.destroy();
 }

@@ -7,7 +7,6 @@
  * A request without anything in it is the client's keepalive: protocol version 1 wants an empty response within 15 s
  * (nodejs-pubsub 6.3.0, message-stream.js), or the client drops the stream.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { AckId } from '../broker/ack-id.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
@@ -19,10 +18,8 @@ import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
 import { encodeField } from '../protobuf.ts';
 import { checkAckIds } from './acks.ts';
-import { statusOf } from './status.ts';
+import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
 import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from './wire.ts';
-
-type Call = ServerDuplexStream<Buffer, Buffer>;
 
 /** A response is sent when it has this much, or when nothing more is there for it. */
 const responseBytes = 256 * 1024;
@@ -31,28 +28,24 @@ const responseBufferBytes = 16 * 1024;
 const streamDeadlineMsMin = 10_000;
 const streamDeadlineMsMax = limits.ackDeadlineSecondsMax * 1_000;
 
-export function streamingPull(broker: Broker): (call: Call) => void {
-  return (call) => {
-    const stream = new PullStream(broker, call);
-    call.on('data', (request: Buffer) => stream.receive(request));
-    call.on('end', () => stream.close());
-    call.on('cancelled', () => stream.leave());
-    call.on('error', () => stream.leave());
-  };
+export function streamingPull(broker: Broker): StreamMethod {
+  return (call) => new PullStream(broker, call);
 }
 
-class PullStream implements Consumer {
+class PullStream implements Consumer, StreamReceiver {
   #broker: Broker;
-  #call: Call;
+  #call: StreamCall;
   #subscription: Subscription | undefined;
   #flow = new FlowControl({ messagesMax: 0, bytesMax: 0 });
   #messages = new ReceivedMessages(responseBufferBytes);
+  /** The other of the two buffers, while it is not being sent. */
+  #spare: ReceivedMessages | undefined;
   #deadlineMs = 0;
   #protocolVersion = 0;
   #isSending = false;
   #isClosed = false;
 
-  constructor(broker: Broker, call: Call) {
+  constructor(broker: Broker, call: StreamCall) {
     this.#broker = broker;
     this.#call = call;
   }
@@ -182,11 +175,14 @@ class PullStream implements Consumer {
 
   #send(): void {
     const { isExactlyOnce = false, isOrdered = false } = this.#subscription?.settings ?? {};
-    this.#messages.addField(properties(isExactlyOnce, isOrdered));
+    const sent = this.#messages;
+    sent.addField(properties(isExactlyOnce, isOrdered));
+    this.#messages = this.#spare ?? new ReceivedMessages(responseBufferBytes);
+    this.#spare = undefined;
     this.#isSending = true;
-    // grpc-js copies the bytes into its frame before write() returns, as long as no write is under way.
-    this.#call.write(this.#messages.take(), () => {
+    this.#call.write(sent.takeFramed(), () => {
       this.#isSending = false;
+      this.#spare = sent;
       if (this.#isClosed) return;
       if (this.#messages.length > 0) this.#send();
       this.#subscription?.wake();
@@ -195,18 +191,19 @@ class PullStream implements Consumer {
 
   fail(error: Error): void {
     if (this.#isClosed) return;
-    this.leave();
-    this.#call.emit('error', statusOf(error));
+    this.cancel();
+    this.#call.fail(error);
   }
 
   /** The client is done: what it holds stays leased until its deadline. */
-  close(): void {
+  end(): void {
     if (this.#isClosed) return;
-    this.leave();
+    this.cancel();
     this.#call.end();
   }
 
-  leave(): void {
+  cancel(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#subscription?.removeConsumer(this);
   }

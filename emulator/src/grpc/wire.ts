@@ -4,6 +4,7 @@ import { invalid } from '../broker/errors.ts';
 import { limits } from '../broker/limits.ts';
 import { messageFields, type NewMessage, readEntry, withoutBrokerFields } from '../broker/message.ts';
 import { FieldScanner, varintBytes, writeVarint } from '../protobuf.ts';
+import { prefixBytes, writePrefix } from './frames.ts';
 
 export interface PublishRequest {
   topic: string;
@@ -170,11 +171,16 @@ export function ackIdText(id: AckId): string {
 
 /**
  * The received_messages of a PullResponse or StreamingPullResponse, field 1 of both, as they are added.
- * The buffer is used again after `take()`: what was taken has to be copied before the next `add()`.
+ * The buffer is used again after it was taken: what was taken has to be sent before the next `add()`.
  */
 export class ReceivedMessages {
   count = 0;
-  length = 0;
+  /** Of the response so far. */
+  get length(): number {
+    return this.#end - prefixBytes;
+  }
+
+  #end = prefixBytes;
   #buffer: Buffer;
 
   constructor(bytes: number) {
@@ -185,9 +191,9 @@ export class ReceivedMessages {
     const messageBytes = end - start;
     const attemptBytes = deliveryAttempt > 0 ? 1 + varintBytes(deliveryAttempt) : 0;
     const bytes = 2 + ackIdBytes + 1 + varintBytes(messageBytes) + messageBytes + attemptBytes;
-    this.makeRoom(1 + varintBytes(bytes) + bytes);
+    this.#makeRoom(1 + varintBytes(bytes) + bytes);
     const buffer = this.#buffer;
-    let at = this.length;
+    let at = this.#end;
     buffer[at++] = (1 << 3) | 2;
     at = writeVarint(buffer, bytes, at);
     buffer[at++] = (1 << 3) | 2;
@@ -202,27 +208,34 @@ export class ReceivedMessages {
       buffer[at++] = 3 << 3;
       at = writeVarint(buffer, deliveryAttempt, at);
     }
-    this.length = at;
+    this.#end = at;
     this.count++;
   }
 
   /** Another field of the response, encoded. */
   addField(field: Buffer): void {
-    this.makeRoom(field.length);
-    this.length += field.copy(this.#buffer, this.length);
+    this.#makeRoom(field.length);
+    this.#end += field.copy(this.#buffer, this.#end);
   }
 
+  /** The response. */
   take(): Buffer {
-    const taken = this.#buffer.subarray(0, this.length);
-    this.length = 0;
+    return this.takeFramed().subarray(prefixBytes);
+  }
+
+  /** The response, with the prefix of a gRPC message in front. */
+  takeFramed(): Buffer {
+    writePrefix(this.#buffer, this.length);
+    const taken = this.#buffer.subarray(0, this.#end);
+    this.#end = prefixBytes;
     this.count = 0;
     return taken;
   }
 
-  makeRoom(bytes: number): void {
-    if (this.length + bytes <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.length + bytes, this.#buffer.length * 2));
-    this.#buffer.copy(larger, 0, 0, this.length);
+  #makeRoom(bytes: number): void {
+    if (this.#end + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#end + bytes, this.#buffer.length * 2));
+    this.#buffer.copy(larger, 0, 0, this.#end);
     this.#buffer = larger;
   }
 }

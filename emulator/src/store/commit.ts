@@ -6,9 +6,9 @@
 import { headerBytes, type RecordKind, recordKinds, sealRecord } from './record.ts';
 import type { MessagesPosition } from './segment.ts';
 
-const initialBytes = 1024 * 1024;
-/** A buffer that one huge publish made larger than this is not kept. */
-const keptBytesMax = 8 * 1024 * 1024;
+const initialBytes = 256 * 1024;
+/** Holds the largest publish, 10 MiB; what several large ones made longer is not kept. */
+const keptBytesMax = 12 * 1024 * 1024;
 
 interface PendingRecord {
   kind: RecordKind;
