@@ -29,6 +29,9 @@ export function scanSegment(
     let at = 0;
     let record = readRecord(buffer, at, segment.number);
     while (typeof record === 'object') {
+      // Commit numbers never go back: an older one is left over from something else.
+      if (record.commit < commit) record = 'bad';
+      if (record === 'bad') break;
       visit(record, buffer, position + at);
       commit = record.commit;
       at = record.end;
