@@ -49,16 +49,19 @@ function accept(socket: Socket, { onHttp2, http }: PortOptions): void {
   socket.setTimeout(silenceMsMax, () => socket.destroy());
   const destroy = () => socket.destroy();
   socket.on('error', destroy);
+  let seen: Buffer = Buffer.alloc(0);
   const look = () => {
     const bytes: Buffer | null = socket.read();
     if (bytes === null) return; // closed, or nothing yet
-    socket.unshift(bytes);
-    if (bytes.length < preface.length && preface.subarray(0, bytes.length).equals(bytes)) return;
+    // Put back only once it is decided: what is put back is readable again at once.
+    seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
+    if (seen.length < preface.length && preface.subarray(0, seen.length).equals(seen)) return;
     socket.off('readable', look);
     socket.off('error', destroy);
     socket.setTimeout(0);
     socket.removeAllListeners('timeout');
-    if (bytes.subarray(0, preface.length).equals(preface)) onHttp2(socket);
+    socket.unshift(seen);
+    if (seen.subarray(0, preface.length).equals(preface)) onHttp2(socket);
     else http.emit('connection', socket);
   };
   socket.on('readable', look);
