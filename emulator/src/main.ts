@@ -1,7 +1,10 @@
 /** Starts the emulator: config → folder → declarations → listen; drains on SIGTERM and SIGINT. */
+import { setFlagsFromString } from 'node:v8';
 import { InvalidConfig, readConfig, usage } from './config.ts';
 import { createEmulator } from './emulator.ts';
 
+/** V8's young generation stays at 1 MiB: at its default of up to 16 it took 40 MB more for nothing measurable. */
+setFlagsFromString('--semi-space-growth-factor=1');
 const started = performance.now();
 
 function readConfigOrExit() {

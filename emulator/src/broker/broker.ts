@@ -36,7 +36,9 @@ export class Broker {
   #store!: Store;
   #housekeeping!: Housekeeping;
   #generation = 0;
+  /** Of publishes that wait for the commit under way, and of those that come into the next. */
   #waitingBytes = 0;
+  #admittedBytes = 0;
 
   private constructor(options: BrokerOptions) {
     this.#clock = options.clock ?? systemClock;
@@ -103,6 +105,7 @@ export class Broker {
     let bytes = 0;
     for (const { start, end } of messages) bytes += end - start;
     await this.#waitForRoom(bytes);
+    this.#admittedBytes -= bytes;
     try {
       this.#store.checkRoom(bytes);
       const published = await appendPublish(this.#store, topic, messages, this.#clock.now());
@@ -115,20 +118,22 @@ export class Broker {
 
   /** While the disk is slower than the publishers, they wait here; over a bound they are refused. */
   async #waitForRoom(bytes: number): Promise<void> {
-    if (this.#store.waitingBytes === 0) return;
-    if (this.#store.waitingBytes + bytes <= bounds.commitBytes) return;
     if (this.#waitingBytes + bytes > bounds.waitingPublishBytes) {
       const why = `${this.#waitingBytes} bytes wait for the disk, and ${bytes} more are over the limit of ${bounds.waitingPublishBytes} bytes.`;
       throw new Refusal('RESOURCE_EXHAUSTED', `${why} Try again.`);
     }
     this.#waitingBytes += bytes;
     try {
-      while (this.#store.waitingBytes > 0 && this.#store.waitingBytes + bytes > bounds.commitBytes) {
-        await this.#store.messagesCommitted().catch(() => {});
-      }
+      while (!this.#fits(bytes)) await this.#store.written();
+      this.#admittedBytes += bytes;
     } finally {
       this.#waitingBytes -= bytes;
     }
+  }
+
+  #fits(bytes: number): boolean {
+    const before = this.#store.waitingBytes + this.#admittedBytes;
+    return before === 0 || before + bytes <= bounds.commitBytes;
   }
 
   /** @throws Refusal when there is none of that name. */

@@ -13,6 +13,8 @@ export const prefixBytes = 5;
 /** Smaller ones come from Node's own pool. */
 const pooledBytesMin = 64 * 1024;
 const poolBytesMax = 16 * 1024 * 1024;
+/** Lengths are rounded up, so that a buffer fits the next message too. */
+const roundingBytes = 256 * 1024;
 const pool: Buffer[] = [];
 let poolBytes = 0;
 /** Which memory is the pool's: Node's own slabs are not to be given to it. */
@@ -26,7 +28,7 @@ function allocate(bytes: number): Buffer {
     poolBytes -= pooled.length;
     return pooled;
   }
-  const buffer = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes)));
+  const buffer = Buffer.allocUnsafeSlow(Math.ceil(bytes / roundingBytes) * roundingBytes);
   pooledMemory.add(buffer.buffer);
   return buffer;
 }

@@ -7,8 +7,10 @@ import { headerBytes, type RecordKind, recordKinds, sealRecord } from './record.
 import type { MessagesPosition } from './segment.ts';
 
 const initialBytes = 256 * 1024;
-/** Holds the largest publish, 10 MiB; what several large ones made longer is not kept. */
-const keptBytesMax = 12 * 1024 * 1024;
+/** Up to here a buffer doubles. */
+const growthBytesMax = 2 * 1024 * 1024;
+/** A commit of the usual bound of 4 MiB (limits.ts) fits; what one large publish made longer is not kept. */
+const keptBytesMax = 5 * 1024 * 1024;
 
 interface PendingRecord {
   kind: RecordKind;
@@ -42,7 +44,8 @@ export class Commit {
     const at = this.length;
     const end = at + headerBytes + payloadBytes;
     if (end > this.buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(end, this.buffer.length * 2));
+      const wanted = end > growthBytesMax ? end + initialBytes : this.buffer.length * 2;
+      const larger = Buffer.allocUnsafeSlow(Math.max(end, wanted));
       this.buffer.copy(larger, 0, 0, at);
       this.buffer = larger;
     }

@@ -93,6 +93,12 @@ export class Log {
     await commit?.[kind].promise;
   }
 
+  /** Resolves when the commit under way, or else the one that fills, is over, however that went. */
+  async written(): Promise<void> {
+    const commit = this.#writing ?? this.#filling;
+    if (!this.#failure && !commit.isEmpty) await commit.others.promise.catch(() => {});
+  }
+
   /** Writes all that was appended. */
   async drain(): Promise<void> {
     while (!this.#failure && (!this.#filling.isEmpty || this.#isWriting)) await this.#idle.promise;
@@ -118,11 +124,11 @@ export class Log {
       const isLast = this.#active.size + commit.length >= this.#options.segmentBytes;
       const onRolled = isLast ? this.#options.onRoll(this.#active.number + 1) : undefined;
       const isWritten = await this.#write(commit);
+      this.#writing = undefined;
       this.#spare = commit.buffer;
       if (isWritten && isLast) await this.#roll(onRolled);
     }
     this.#isWriting = false;
-    this.#writing = undefined;
     this.#idle.resolve();
     this.#idle = Promise.withResolvers();
   }
