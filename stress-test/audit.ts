@@ -5,7 +5,7 @@
  * What was confirmed comes from the outside: from the answers that the clients of the load received.
  *
  * None missing: each id that was written down is looked up. A load of the audit's own writes down all of
- * them, k6 at least one request in 100.
+ * them, k6 about one request in 50 or more.
  *
  * None double: an id cannot be there twice, so a double is a document that no request accounts for, and
  * shows only in the count. The run added at least 5 documents for each confirmed request, and at most 5
@@ -15,15 +15,15 @@
  * request was sent before the first full second, by the api's clock, after `beganAt`. So the documents
  * of that second and later are those of the run, whatever the collection held before and whatever an
  * older backlog still adds; and what a faulty writer adds under ids of its own carries the writer's time,
- * which is later, and counts as well. `before` is that same count when the run begins: 0,
- * unless ids of the future are there. For a run of k6 it is taken to be 0.
+ * which is later, and counts as well. `before` is that same count when the run begins: 0, unless ids of
+ * the future are there. For a run of k6 it is taken to be 0.
  *
  * The limits. Whatever else writes from the beginning of the run to the end of the audit counts as
- * doubles. An id that the clock of another api replica dates before the run is counted where it was
- * written down, so all have to be then (RECORD_EVERY=1). A writer's double counts as long as its clock is
- * not behind the beginning of the run. k6 repeats a GET by itself when a kept-alive connection breaks, so
- * a run in which the api itself is killed may be found to hold doubles: use a load of the audit's own. A
- * redelivery that comes later than --quiet after the last arrival is not waited for.
+ * doubles, and so does a GET that a client or a proxy repeats by itself and gets answered: k6 does, when
+ * a kept-alive connection breaks and can be opened anew at once. A double counts when the writer's clock
+ * is not behind the beginning of the run. An id that the clock of another api replica dates before the run
+ * is counted where it was written down, so all have to be then (RECORD_EVERY=1). A redelivery that comes
+ * later than --quiet after the last arrival is not waited for.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -11,6 +11,11 @@ import { NotJudged } from './run.ts';
 
 const confirmedLine = new RegExp(`^confirmed( [0-9a-f]{24}){${writesPerRequest}}$`);
 
+/** Whether this is what a request has for ids, so that it can be written down. */
+export function areIdsOfRequest(writes: unknown): writes is string[] {
+  return Array.isArray(writes) && confirmedLine.test(`confirmed ${writes.join(' ')}`);
+}
+
 export interface IdsWriter {
   /** Resolves when the file takes more, so that a slow disk slows the load down and fills no memory. */
   add(ids: string[]): Promise<void>;

@@ -1,7 +1,7 @@
 /** The audit's verdict, from figures alone. */
 import { writesPerRequest } from '@assessment/api/envelope';
 import type { Arrival } from './arrival.ts';
-import { type Run, unknownCount } from './run.ts';
+import { type Outcomes, type Run, unknownCount } from './run.ts';
 
 export interface Findings extends Arrival {
   run: Omit<Run, 'idsFile'>;
@@ -9,7 +9,7 @@ export interface Findings extends Arrival {
 }
 
 /** How many documents a run may have added. */
-export function documentBounds(run: Pick<Run, 'sent' | 'confirmed' | 'refused'>): {
+export function documentBounds(run: Outcomes): {
   min: number;
   max: number;
 } {

@@ -2,14 +2,13 @@
  * The audit's own load: `connections` clients, each with one request at a time and no think time, every
  * confirmed id written down as it arrives.
  *
- * Unlike Go's HTTP client, and so unlike k6, it never repeats a request by itself: what it counts is what
- * the api received, even when the api dies in the middle of the load.
+ * Unlike Go's HTTP client, and so unlike k6, it never repeats a request by itself.
  */
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createIdsFile, secondOf } from './ids-file.ts';
+import { areIdsOfRequest, createIdsFile, secondOf } from './ids-file.ts';
 import { classifyAnswer } from './outcome.js';
 import { NotJudged, type Run } from './run.ts';
 
@@ -47,20 +46,23 @@ interface Answer {
 export async function readApiClock(baseUrl: string): Promise<Date> {
   const url = `${baseUrl}/readyz`;
   try {
-    const { status, body } = await get(new URL(url), new http.Agent());
-    if (status !== 200) throw new Error(`the answer is ${status} ${JSON.stringify(body) ?? ''}`);
-    return new Date((body as { timestamp: string }).timestamp);
+    const { status, body } = await get(new URL(url));
+    const clock = new Date((body as { timestamp?: string } | undefined)?.timestamp ?? '');
+    if (status === 200 && !Number.isNaN(clock.getTime())) return clock;
+    throw new Error(`the answer is ${status} ${JSON.stringify(body) ?? ''}`);
   } catch (cause) {
-    throw new NotJudged(`${url} has to answer 200: ${(cause as Error).message || String(cause)}`, { cause });
+    // Several addresses that all refuse make an error with a code and no message.
+    const { message, code } = cause as NodeJS.ErrnoException;
+    throw new NotJudged(`${url} has to answer 200 with the api's time: ${message || code}`, { cause });
   }
 }
 
 export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Run> {
   const { idsFile } = options;
-  const run: Run = { beganAt, sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0, idsFile };
+  const none = { sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0 };
+  const run: Run = { beganAt, ...none, idsFile };
   const url = new URL(`${options.baseUrl}/api/data`);
-  const { Agent } = url.protocol === 'https:' ? https : http;
-  const agent = new Agent({ keepAlive: true });
+  const agent = new (clientOf(url).Agent)({ keepAlive: true });
   const ids = await createIdsFile(idsFile, beganAt);
   const start = performance.now();
   const elapsedMs = () => performance.now() - start;
@@ -80,9 +82,9 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
     if (outcome !== 'confirmed') return false;
     run.confirmed++;
     const { writes } = answer.body as { writes?: unknown };
-    if (Array.isArray(writes)) {
+    if (areIdsOfRequest(writes)) {
       run.recorded++;
-      run.lastSecond = Math.max(run.lastSecond, secondOf(writes[0]));
+      run.lastSecond = Math.max(run.lastSecond, ...writes.map(secondOf));
       await ids.add(writes);
     }
     return true;
@@ -106,15 +108,18 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
 }
 
 /** @throws Error when there is no whole answer within the time limit. */
-async function get(url: URL, agent: http.Agent | https.Agent): Promise<Answer> {
+async function get(url: URL, agent?: http.Agent): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const client = url.protocol === 'https:' ? https : http;
-  const request = client.get(url, { agent, timeout: answerTimeoutMs }, resolve);
+  const request = clientOf(url).get(url, { agent, timeout: answerTimeoutMs }, resolve);
   request.on('error', reject);
   request.on('timeout', () => request.destroy(new Error(`no answer in ${answerTimeoutMs / 1000} s`)));
   const response = await promise;
   const body = await text(response);
   return { status: response.statusCode ?? 0, body: parseJson(body) };
+}
+
+function clientOf(url: URL): typeof http | typeof https {
+  return url.protocol === 'https:' ? https : http;
 }
 
 function parseJson(body: string): unknown {

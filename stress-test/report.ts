@@ -12,7 +12,7 @@ export function formatReport(findings: Findings): string {
     ['requests sent', run.sent],
     ['  confirmed', run.confirmed, 'answered 200 with "success"'],
     ['  refused', run.refused, 'certainly not stored'],
-    ['  unknown', unknownCount(run), 'no answer, or one that leaves it open: may be stored'],
+    ['  unknown', unknownCount(run), 'may be stored: no answer, or one that leaves it open'],
     ['confirmed ids looked up', idsFound + idsMissing.length, `of ${formatCount(run.recorded)} requests`],
     ['  missing in MongoDB', idsMissing.length],
     ['documents of this run', documentsAfter - documentsBefore, 'all whose ids were made since it began'],

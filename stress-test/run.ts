@@ -14,9 +14,11 @@ export interface Run {
   idsFile: string;
 }
 
+export type Outcomes = Pick<Run, 'sent' | 'confirmed' | 'refused'>;
+
 /** Requests whose writes may or may not be stored, those that were broken off included. */
-export function unknownCount(run: Pick<Run, 'sent' | 'confirmed' | 'refused'>): number {
-  return run.sent - run.confirmed - run.refused;
+export function unknownCount({ sent, confirmed, refused }: Outcomes): number {
+  return sent - confirmed - refused;
 }
 
 /** A reason why nothing was judged: a bad file, or an api or MongoDB that is not there. */

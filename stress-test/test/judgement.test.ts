@@ -6,7 +6,14 @@ const beganAt = new Date('2026-01-02T03:04:05.600Z');
 
 /** 100 requests: 90 confirmed, 6 refused, 4 unknown, so 450 to 470 documents. */
 const clean: Findings = {
-  run: { beganAt, sent: 100, confirmed: 90, refused: 6, recorded: 90, lastSecond: 1_767_323_050 },
+  run: {
+    beganAt,
+    sent: 100,
+    confirmed: 90,
+    refused: 6,
+    recorded: 90,
+    lastSecond: 1_767_323_050,
+  },
   idsFound: 450,
   idsFoundBeforeRun: 0,
   idsMissing: [],
@@ -20,7 +27,10 @@ describe('the bounds on documents', () => {
   });
 
   test('meet when no outcome is unknown', () => {
-    assert.deepEqual(documentBounds({ sent: 9, confirmed: 8, refused: 1 }), { min: 40, max: 40 });
+    assert.deepEqual(documentBounds({ sent: 9, confirmed: 8, refused: 1 }), {
+      min: 40,
+      max: 40,
+    });
   });
 
   test('begin with the second after the one in which the api told its time', () => {

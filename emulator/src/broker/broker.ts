@@ -1,0 +1,269 @@
+/**
+ * The broker: topics, subscriptions, snapshots and what is asked of them. It decides everything and knows no
+ * protocol: the fronts translate requests into these calls and `Refusal`s into their statuses.
+ *
+ * A change is applied when it is asked for and answered when it is on disk. A publish is answered, and delivered,
+ * when it is on disk. On a crash nothing that was answered is lost; what was not may or may not be there.
+ */
+import { StoreFull } from '../store/errors.ts';
+import { type Durability, Store, type StoreOptions, type StoreTarget } from '../store.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { deadLetter } from './dead-letter.ts';
+import { Deadlines } from './deadlines.ts';
+import { invalid, Refusal } from './errors.ts';
+import { Housekeeping } from './housekeeping.ts';
+import type { Lease } from './lease.ts';
+import { bounds, limits } from './limits.ts';
+import { messageIdOf, type NewMessage } from './message.ts';
+import { appendPublish } from './publishing.ts';
+import { type Change, Registry, type RegistryState } from './registry.ts';
+import { detached, Resources } from './resources.ts';
+import type { Subscription } from './subscription.ts';
+
+export type { Durability };
+
+export interface BrokerOptions extends StoreOptions {
+  /** The only project served; undefined: any. */
+  project?: string | undefined;
+  clock?: Clock;
+}
+
+export class Broker {
+  readonly resources: Resources;
+  readonly registry: Registry;
+  readonly #clock: Clock;
+  readonly #deadlines: Deadlines<Lease>;
+  #store!: Store;
+  #housekeeping!: Housekeeping;
+  #generation = 0;
+  /** Of publishes that wait for the commit under way, and of those that come into the next. */
+  #waitingBytes = 0;
+  #admittedBytes = 0;
+
+  private constructor(options: BrokerOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#deadlines = new Deadlines(this.#clock, (leases) => {
+      for (const lease of leases) lease.subscription.onDue(lease);
+    });
+    const broker = this;
+    this.registry = new Registry({
+      get store() {
+        return broker.#store;
+      },
+      clock: this.#clock,
+      deadlines: this.#deadlines,
+      epoch: () => this.registry.epoch,
+      nextGeneration: () => ++this.#generation,
+      leaseCount: { value: 0 },
+      forward: (lease) => this.#forward(lease),
+      onDone: () => this.#housekeeping.wake(),
+    });
+    this.resources = new Resources({
+      registry: this.registry,
+      clock: this.#clock,
+      project: options.project,
+      change: (change) => this.#change(change),
+      committed: () => this.#committed(),
+      firstSince: (topic, time) => this.#store.firstSince(topic, time),
+      firstKept: (topic) => this.#store.first(topic),
+    });
+  }
+
+  /** @throws FolderInUse, DamagedFolder */
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const broker = new Broker(options);
+    const { registry } = broker;
+    broker.#store = await Store.open(options, broker.#target());
+    broker.#housekeeping = new Housekeeping({
+      store: broker.#store,
+      registry,
+      clock: broker.#clock,
+      change: (change) => broker.#change(change),
+      onFailure: (error) => options.onWarning(`Housekeeping failed: ${error.message}`),
+    });
+    for (const topic of registry.topicsByNumber.values()) topic.visible = topic.next - 1;
+    broker.#change({ type: 'start', epoch: registry.epoch + 1 });
+    await broker.#store.committed();
+    broker.#housekeeping.wake();
+    return broker;
+  }
+
+  /**
+   * Keeps messages, in order.
+   * @returns their ids, once they are on disk.
+   * @throws Refusal
+   */
+  async publish(topicName: string, messages: readonly NewMessage[]): Promise<string[]> {
+    const topic = this.resources.topic(topicName);
+    if (messages.length === 0) throw invalid('No messages to publish');
+    if (messages.length > limits.messagesPerPublish) throw invalid('Too many messages to publish');
+    const { first } = await this.#append(topic, messages);
+    return messages.map((_, position) => messageIdOf(topic.number, first + position));
+  }
+
+  async #append(topic: ReturnType<Resources['topic']>, messages: readonly NewMessage[]) {
+    let bytes = 0;
+    for (const { start, end } of messages) bytes += end - start;
+    await this.#waitForRoom(bytes);
+    this.#admittedBytes -= bytes;
+    try {
+      this.#store.checkRoom(bytes);
+      const published = await appendPublish(this.#store, topic, messages, this.#clock.now());
+      for (const subscription of topic.subscriptions) subscription.wake();
+      return published;
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+
+  /** While the disk is slower than the publishers, they wait here; over a bound they are refused. */
+  async #waitForRoom(bytes: number): Promise<void> {
+    if (this.#waitingBytes + bytes > bounds.waitingPublishBytes) {
+      const why = `${this.#waitingBytes} bytes wait for the disk, and ${bytes} more are over the limit of ${bounds.waitingPublishBytes} bytes.`;
+      throw new Refusal('RESOURCE_EXHAUSTED', `${why} Try again.`);
+    }
+    this.#waitingBytes += bytes;
+    try {
+      while (!this.#fits(bytes)) await this.#store.written();
+      this.#admittedBytes += bytes;
+    } finally {
+      this.#waitingBytes -= bytes;
+    }
+  }
+
+  #fits(bytes: number): boolean {
+    const before = this.#store.waitingBytes + this.#admittedBytes;
+    return before === 0 || before + bytes <= bounds.commitBytes;
+  }
+
+  /** @throws Refusal when there is none of that name. */
+  subscription(name: string): Subscription {
+    return this.resources.subscription(name);
+  }
+
+  /** @throws Refusal when there is none of that name, or nothing can be pulled from it. */
+  pullable(name: string, missingSuffix = ''): Subscription {
+    if (missingSuffix !== '' && !this.registry.subscriptions.has(name)) {
+      throw new Refusal('NOT_FOUND', `Subscription does not exist${missingSuffix}`);
+    }
+    const subscription = this.subscription(name);
+    if (subscription.settings.isDetached) throw detached(name);
+    return subscription;
+  }
+
+  /** Resolves when the acks up to now are on disk. @throws Refusal */
+  async acksCommitted(): Promise<void> {
+    await this.#committed();
+  }
+
+  get epoch(): number {
+    return this.registry.epoch;
+  }
+
+  /** The backlog of each subscription, for metrics. */
+  backlog() {
+    const now = this.#clock.now();
+    return [...this.registry.subscriptions.values()].map((subscription) => {
+      const oldestMs = this.#housekeeping.oldestUnackedMs(subscription);
+      return {
+        subscription: subscription.settings.name,
+        unackedCount: subscription.unackedCount,
+        outstandingCount: subscription.outstandingCount,
+        outstandingBytes: subscription.outstandingBytes,
+        inMemoryCount: subscription.leases.size,
+        consumerCount: subscription.consumerCount,
+        oldestUnackedSeconds: oldestMs === undefined ? 0 : Math.max(0, (now - oldestMs) / 1_000),
+      };
+    });
+  }
+
+  get storedBytes(): number {
+    return this.#store.bytes;
+  }
+
+  /** Deletes at once what would be deleted within a second. */
+  sweep(): Promise<void> {
+    return this.#housekeeping.run();
+  }
+
+  /** Ends every stream and waiting pull with UNAVAILABLE. */
+  endStreams(): void {
+    for (const subscription of this.registry.subscriptions.values()) {
+      subscription.fail(new Refusal('UNAVAILABLE', 'The emulator is shutting down.'));
+    }
+  }
+
+  /** What was appended gets its answer; then the folder is another's. */
+  async close(): Promise<void> {
+    this.#housekeeping.close();
+    this.#deadlines.close();
+    this.endStreams();
+    await this.#store.close();
+  }
+
+  #change(change: Change): void {
+    this.registry.apply(change);
+    this.#store.appendChange(change);
+    this.#housekeeping.wake();
+  }
+
+  async #committed(): Promise<void> {
+    try {
+      await this.#store.committed();
+    } catch (error) {
+      throw asRefusal(error);
+    }
+  }
+
+  /** To the dead-letter topic, and only then done in the source: a crash in between leaves it in both. */
+  async #forward(lease: Lease): Promise<boolean> {
+    const { subscription, sequence, attempts } = lease;
+    const { deadLetterPolicy, name } = subscription.settings;
+    const topic = this.registry.topics.get(deadLetterPolicy?.topic ?? '');
+    if (!topic) return false;
+    const window = await this.#store.read(subscription.topic.number, sequence);
+    try {
+      if (window.sequences[0] !== sequence) return true;
+      const message = { buffer: window.buffer, start: window.starts[0] ?? 0, end: window.ends[0] ?? 0 };
+      const copy = deadLetter(message, { subscription: name, attempts });
+      await this.#append(topic, [copy]);
+      return true;
+    } finally {
+      window.release();
+    }
+  }
+
+  #target(): StoreTarget {
+    const { registry } = this;
+    return {
+      restore: (state) => registry.restore(state as RegistryState),
+      onMessages({ topic: number, first, count, time }) {
+        const topic = registry.topicsByNumber.get(number);
+        if (!topic) return;
+        if (first > topic.next) {
+          for (const { done } of topic.subscriptions) done.addRange(topic.next, first - 1);
+        }
+        topic.next = Math.max(topic.next, first + count);
+        topic.lastTime = Math.max(topic.lastTime, time);
+      },
+      onChange: (change) => registry.apply(change as Change),
+      onAcks(number, ranges) {
+        const subscription = registry.subscriptionsByNumber.get(number);
+        for (const [first, last] of ranges) subscription?.done.addRange(first, last);
+      },
+      onAttempts(number, attempts) {
+        const subscription = registry.subscriptionsByNumber.get(number);
+        for (const [sequence, count] of attempts) subscription?.earlierAttempts.set(sequence, count);
+      },
+      state: () => registry.state(),
+    };
+  }
+}
+
+function asRefusal(error: unknown): unknown {
+  if (error instanceof Refusal) return error;
+  if (error instanceof StoreFull) {
+    return new Refusal('RESOURCE_EXHAUSTED', error.message, { cause: error });
+  }
+  return new Refusal('UNAVAILABLE', `The store failed: ${(error as Error).message}`, { cause: error });
+}

@@ -1,0 +1,146 @@
+/**
+ * What time does: messages past their retention, subscriptions and snapshots past their expiration, and the deletion
+ * of segments that nobody needs.
+ *
+ * It runs a second after messages were acked, and when the next thing is due; then it sleeps until the one after
+ * that. With nothing to come there is no timer.
+ */
+import type { Store } from '../store.ts';
+import type { Clock } from './clock.ts';
+import type { Change, Registry } from './registry.ts';
+import type { Subscription } from './subscription.ts';
+
+/** Acks that come in one go are looked at together. */
+const settleMs = 1_000;
+/** Nothing here is more exact than that; it keeps a busy minute of expirations from being 1,000 runs. */
+const stepMsMin = 1_000;
+
+export class Housekeeping {
+  #store: Store;
+  #registry: Registry;
+  #clock: Clock;
+  #change: (change: Change) => void;
+  #onFailure: (error: Error) => void;
+  #cancel: (() => void) | undefined;
+  #wakeAt = Number.POSITIVE_INFINITY;
+  #isRunning = false;
+  #isClosed = false;
+
+  constructor(deps: {
+    store: Store;
+    registry: Registry;
+    clock: Clock;
+    change: (change: Change) => void;
+    onFailure: (error: Error) => void;
+  }) {
+    this.#store = deps.store;
+    this.#registry = deps.registry;
+    this.#clock = deps.clock;
+    this.#change = deps.change;
+    this.#onFailure = deps.onFailure;
+  }
+
+  /** Something was acked, deleted or changed. */
+  wake(): void {
+    this.#wakeBy(this.#clock.now() + settleMs);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel?.();
+  }
+
+  #wakeBy(at: number): void {
+    if (this.#isClosed || at >= this.#wakeAt || at === Number.POSITIVE_INFINITY) return;
+    this.#cancel?.();
+    this.#wakeAt = at;
+    this.#cancel = this.#clock.wakeIn(Math.max(0, at - this.#clock.now()), () => {
+      this.#wakeAt = Number.POSITIVE_INFINITY;
+      void this.run();
+    });
+  }
+
+  async run(): Promise<void> {
+    if (this.#isRunning) return this.wake();
+    this.#isRunning = true;
+    try {
+      this.#expire();
+      for (const subscription of this.#registry.subscriptions.values()) await this.#dropOld(subscription);
+      const now = this.#clock.now();
+      await this.#store.deleteUnneeded((topic, index) => this.#isNeeded(topic, index, now));
+    } catch (error) {
+      this.#onFailure(error as Error);
+    } finally {
+      this.#isRunning = false;
+      this.#wakeBy(Math.max(this.#nextDue(), this.#clock.now() + stepMsMin));
+    }
+  }
+
+  #expire(): void {
+    const now = this.#clock.now();
+    for (const { number, settings, lastActiveMs, consumerCount } of this.#registry.subscriptions.values()) {
+      const { expirationMs } = settings;
+      if (expirationMs === undefined || consumerCount > 0 || lastActiveMs + expirationMs > now) continue;
+      this.#change({ type: 'subscription-deleted', number });
+    }
+    for (const { settings } of this.#registry.snapshots.values()) {
+      if (settings.expireTimeMs <= now) this.#change({ type: 'snapshot-deleted', name: settings.name });
+    }
+  }
+
+  /** What is older than the retention counts as done. */
+  async #dropOld(subscription: Subscription): Promise<void> {
+    const since = this.#clock.now() - subscription.settings.retentionMs;
+    const { topic } = subscription;
+    const oldest = this.oldestUnackedMs(subscription);
+    if (oldest === undefined || oldest >= since) return;
+    const first = (await this.#store.firstSince(topic.number, since)) ?? topic.visible + 1;
+    for (const lease of subscription.leases.values()) {
+      if (lease.sequence < first && lease.state !== 'leased') subscription.drop(lease);
+    }
+    const firstLeased = Math.min(first, ...leased(subscription, first));
+    subscription.done.addRange(subscription.done.through + 1, firstLeased - 1);
+  }
+
+  /** The publish time, or a little earlier, of the oldest message that is not done. */
+  oldestUnackedMs(subscription: Subscription): number | undefined {
+    if (subscription.unackedCount === 0) return undefined;
+    return this.#store.timeOf(subscription.topic.number, subscription.done.through + 1);
+  }
+
+  #isNeeded(number: number, index: { first: number; last: number; lastTime: number }, now: number): boolean {
+    const topic = this.#registry.topicsByNumber.get(number);
+    if (!topic) return false;
+    const { retentionMs } = topic.settings;
+    if (!topic.isDeleted && retentionMs !== undefined && index.lastTime > now - retentionMs) return true;
+    for (const { settings, done } of topic.subscriptions) {
+      if (settings.retainsAcked && index.lastTime > now - settings.retentionMs) return true;
+      if (!done.hasRange(index.first, index.last)) return true;
+    }
+    for (const snapshot of this.#registry.snapshots.values()) {
+      if (snapshot.topic === number && !snapshot.done.hasRange(index.first, index.last)) return true;
+    }
+    return false;
+  }
+
+  #nextDue(): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const subscription of this.#registry.subscriptions.values()) {
+      const { settings, lastActiveMs, consumerCount, topic } = subscription;
+      const { expirationMs, retentionMs, retainsAcked } = settings;
+      if (expirationMs !== undefined && consumerCount === 0) due = Math.min(due, lastActiveMs + expirationMs);
+      const oldest = retainsAcked ? this.#store.timeOf(topic.number, 0) : this.oldestUnackedMs(subscription);
+      if (oldest !== undefined) due = Math.min(due, oldest + retentionMs);
+    }
+    for (const { settings } of this.#registry.snapshots.values()) due = Math.min(due, settings.expireTimeMs);
+    for (const { number, settings } of this.#registry.topics.values()) {
+      const oldest = settings.retentionMs === undefined ? undefined : this.#store.timeOf(number, 0);
+      if (oldest !== undefined) due = Math.min(due, oldest + (settings.retentionMs ?? 0));
+    }
+    return due;
+  }
+}
+
+function* leased(subscription: Subscription, before: number): Generator<number> {
+  for (const lease of subscription.leases.values()) if (lease.sequence < before) yield lease.sequence;
+}

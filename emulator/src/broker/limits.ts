@@ -1,0 +1,53 @@
+/** The limits of the service, each with its source, and those of this emulator, each with its reason. */
+
+/** Limits of the real service, from https://cloud.google.com/pubsub/quotas#resource_limits. */
+export const limits = {
+  messagesPerPublish: 1_000,
+  /** Of a publish request: 10 MB, which the service takes as 10 MiB. A message has no limit of its own below that. */
+  publishBytes: 10_485_760,
+  attributesPerMessage: 100,
+  attributeKeyBytes: 256,
+  attributeValueBytes: 1_024,
+  orderingKeyBytes: 1_024,
+  ackDeadlineSecondsMin: 10,
+  ackDeadlineSecondsMax: 600,
+  retentionSecondsMin: 600,
+  /** 31 days, of a topic and of a subscription. */
+  retentionSecondsMax: 2_678_400,
+  /** A subscription's default: 7 days. */
+  retentionSecondsDefault: 604_800,
+  /** A day; the default is 31 days. */
+  expirationSecondsMin: 86_400,
+  expirationSecondsDefault: 2_678_400,
+  backoffSecondsMax: 600,
+  backoffSecondsMinDefault: 10,
+  backoffSecondsMaxDefault: 600,
+  deliveryAttemptsMin: 5,
+  deliveryAttemptsMax: 100,
+  deliveryAttemptsDefault: 5,
+  topicsPerProject: 10_000,
+  subscriptionsPerProject: 10_000,
+  subscriptionsPerTopic: 10_000,
+  snapshotsPerProject: 5_000,
+  snapshotSeconds: 604_800,
+  filterBytes: 256,
+  labelsPerResource: 64,
+  pageSize: 1_000,
+  pullMessages: 1_000,
+  /** Of StreamingPull's requests: 512 KiB. */
+  ackRequestBytes: 524_288,
+} as const;
+
+/** Bounds of this emulator's own memory. */
+export const bounds = {
+  /**
+   * Messages of one subscription in memory: leased, waiting for their retry, or held behind their ordering key.
+   * About 250 bytes each. When they are reached nothing more is handed out until one is acked or due again.
+   */
+  leasesPerSubscription: 100_000,
+  leasesPerBroker: 400_000,
+  /** What one commit holds, unless one publish is larger; what is over waits for the next. */
+  commitBytes: 4 * 1024 * 1024,
+  /** Publishes that wait for the next commit; over it RESOURCE_EXHAUSTED. */
+  waitingPublishBytes: 48 * 1024 * 1024,
+} as const;

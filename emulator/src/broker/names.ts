@@ -1,0 +1,43 @@
+/** Names of resources: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names */
+import { invalid, Refusal } from './errors.ts';
+
+export type Collection = 'topics' | 'subscriptions' | 'snapshots' | 'schemas';
+
+/** 3 to 255 characters, a letter first; not beginning with `goog`. */
+const idPattern = /^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/;
+const projectPattern = /^projects\/([^/]+)$/;
+
+/** What a subscription shows in place of a topic that is gone. */
+export const deletedTopic = '_deleted-topic_';
+
+/** @throws Refusal when `name` is no name of that collection. */
+export function checkName(collection: Collection, name: string): void {
+  const [projects, project, kind, id, ...rest] = name.split('/');
+  const isName =
+    projects === 'projects' &&
+    project !== undefined &&
+    project !== '' &&
+    kind === collection &&
+    rest.length === 0;
+  if (!isName || id === undefined || !idPattern.test(id)) {
+    throw invalid(`Invalid [${collection}] name: (name=${name})`);
+  }
+}
+
+export function checkProject(name: string): void {
+  if (!projectPattern.test(name)) throw invalid(`Invalid [projects] name: (name=${name})`);
+}
+
+export function projectOf(name: string): string {
+  return name.split('/')[1] ?? '';
+}
+
+export function idOf(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1);
+}
+
+/** @throws Refusal when the emulator serves one project only, and `name` is in another. */
+export function checkServed(name: string, project: string | undefined): void {
+  if (project === undefined || projectOf(name) === project) return;
+  throw new Refusal('NOT_FOUND', `Invalid (project=${projectOf(name)}) out of valid projects [${project}].`);
+}

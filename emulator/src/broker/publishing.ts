@@ -1,0 +1,55 @@
+/** From a publish to messages on disk: sequence numbers, publish time, and the two fields that the broker adds. */
+import { recordBytesMax, type Store } from '../store.ts';
+import { BrokerFields, type NewMessage } from './message.ts';
+import type { Topic } from './topic.ts';
+
+/** Each message is kept with its length in front. */
+const lengthBytes = 4;
+
+export interface Published {
+  /** Sequence numbers are consecutive from here. */
+  first: number;
+  timeMs: number;
+}
+
+/** Appends `messages` to the log in as few records as their size allows, and resolves when they are on disk. */
+export async function appendPublish(
+  store: Store,
+  topic: Topic,
+  messages: readonly NewMessage[],
+  now: number,
+): Promise<Published> {
+  const first = topic.next;
+  const timeMs = topic.stamp(now);
+  const fields = new BrokerFields(topic.number, first, timeMs);
+  const perMessage = lengthBytes + fields.bytes.length;
+  for (let from = 0; from < messages.length; ) {
+    let to = from;
+    let bytes = 0;
+    do {
+      const { start, end } = messages[to] as NewMessage;
+      bytes += perMessage + end - start;
+      to++;
+    } while (to < messages.length && bytes < recordBytesMax);
+    const position = { topic: topic.number, first: topic.next, count: to - from, time: timeMs };
+    const room = store.appendMessages(position, bytes);
+    let { at } = room;
+    for (; from < to; from++) {
+      at = writeMessage(room.buffer, at, messages[from] as NewMessage, fields.bytes);
+      fields.increment();
+    }
+    topic.next += position.count;
+  }
+  await store.messagesCommitted();
+  topic.visible = Math.max(topic.visible, first + messages.length - 1);
+  return { first, timeMs };
+}
+
+function writeMessage(to: Buffer, at: number, message: NewMessage, fields: Buffer): number {
+  const length = message.end - message.start;
+  let offset = to.writeUInt32LE(length + fields.length, at);
+  message.buffer.copy(to, offset, message.start, message.end);
+  offset += length;
+  fields.copy(to, offset);
+  return offset + fields.length;
+}

@@ -1,0 +1,40 @@
+/** What topics, subscriptions and snapshots are set to, in the broker's own terms. Kept on disk as JSON. */
+import type { RetryPolicy } from './retry-policy.ts';
+
+export type Labels = Record<string, string>;
+
+export interface TopicSettings {
+  name: string;
+  labels: Labels;
+  /** Keeps messages that long, also acked ones. */
+  retentionMs?: number;
+}
+
+export interface DeadLetterPolicy {
+  topic: string;
+  attemptsMax: number;
+}
+
+export interface SubscriptionSettings {
+  name: string;
+  topic: string;
+  labels: Labels;
+  ackDeadlineMs: number;
+  retainsAcked: boolean;
+  retentionMs: number;
+  isOrdered: boolean;
+  isExactlyOnce: boolean;
+  filter: string;
+  /** Undefined: never. */
+  expirationMs?: number;
+  deadLetterPolicy?: DeadLetterPolicy;
+  retryPolicy?: RetryPolicy;
+  isDetached: boolean;
+}
+
+export interface SnapshotSettings {
+  name: string;
+  topic: string;
+  labels: Labels;
+  expireTimeMs: number;
+}

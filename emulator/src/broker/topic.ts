@@ -1,0 +1,53 @@
+/**
+ * A topic: its settings, and how far its messages are.
+ *
+ * A sequence number is given at the publish (`next`) and seen by subscriptions once it is on disk (`visible`), so
+ * that no message is delivered that a crash could take back, and no number is ever given twice to a message that
+ * somebody saw. A deleted topic stays for as long as subscriptions or snapshots hold messages of it.
+ */
+import type { TopicSettings } from './settings.ts';
+import type { Subscription } from './subscription.ts';
+
+export interface TopicState {
+  number: number;
+  settings: TopicSettings;
+  next: number;
+  lastTime: number;
+  isDeleted: boolean;
+}
+
+export class Topic {
+  readonly number: number;
+  settings: TopicSettings;
+  next = 1;
+  visible = 0;
+  /** Publish time of the last message, ms. Times never go back within a topic. */
+  lastTime = 0;
+  isDeleted = false;
+  readonly subscriptions = new Set<Subscription>();
+
+  constructor(number: number, settings: TopicSettings) {
+    this.number = number;
+    this.settings = settings;
+  }
+
+  /** A publish time for a message that comes now. */
+  stamp(now: number): number {
+    this.lastTime = Math.max(this.lastTime, now);
+    return this.lastTime;
+  }
+
+  state(): TopicState {
+    const { number, settings, next, lastTime, isDeleted } = this;
+    return { number, settings, next, lastTime, isDeleted };
+  }
+
+  static from(state: TopicState): Topic {
+    const topic = new Topic(state.number, state.settings);
+    topic.next = state.next;
+    topic.visible = state.next - 1;
+    topic.lastTime = state.lastTime;
+    topic.isDeleted = state.isDeleted;
+    return topic;
+  }
+}

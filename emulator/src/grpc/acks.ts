@@ -1,0 +1,75 @@
+/** Acknowledge and ModifyAckDeadline, and the check of ack ids that streams share. */
+import type { AckId } from '../broker/ack-id.ts';
+import type { Broker } from '../broker/broker.ts';
+import { invalid } from '../broker/errors.ts';
+import type { AckOutcome, Subscription } from '../broker/subscription.ts';
+import type { UnaryMethod } from './call.ts';
+import { ackFailure } from './status.ts';
+import { type AckRequest, ackIdText, readAckRequest } from './wire.ts';
+
+const empty = Buffer.alloc(0);
+
+/** @throws Refusal when one is of another subscription. */
+export function checkAckIds(broker: Broker, subscription: Subscription, ids: readonly AckId[]): void {
+  const stray = ids.find((id) => id.subscription !== subscription.number);
+  if (!stray) return;
+  const owner = broker.registry.subscriptionsByNumber.get(stray.subscription)?.settings.name;
+  if (!owner) throw invalid(`Invalid ack id (ack_id=${ackIdText(stray)})`);
+  throw invalid(
+    `Subscription ${subscription.settings.name} received an invalid ack ID ${ackIdText(stray)}, meant for subscription: ${owner}`,
+  );
+}
+
+export function acknowledge(broker: Broker): UnaryMethod {
+  return async (bytes) => {
+    const request = readAckRequest(bytes, 2);
+    const subscription = subscriptionOf(broker, request, 'No ack ids specified.');
+    return answer(broker, subscription, request.ids, subscription.acknowledge(request.ids));
+  };
+}
+
+export function modifyAckDeadline(broker: Broker): UnaryMethod {
+  return async (bytes) => {
+    const request = readAckRequest(bytes, 4);
+    const subscription = subscriptionOf(broker, request, 'No ack ids specified');
+    if (request.deadlineSeconds < 0) throw invalid('Ack deadline cannot be negative');
+    const deadlineMs = request.deadlineSeconds * 1_000;
+    return answer(
+      broker,
+      subscription,
+      request.ids,
+      subscription.modifyDeadlines(request.ids, () => deadlineMs),
+    );
+  };
+}
+
+function subscriptionOf(broker: Broker, request: AckRequest, withoutIds: string): Subscription {
+  const subscription = broker.subscription(request.subscription);
+  if (request.ids.length === 0) throw invalid(withoutIds);
+  checkAckIds(broker, subscription, request.ids);
+  return subscription;
+}
+
+async function answer(
+  broker: Broker,
+  subscription: Subscription,
+  ids: readonly AckId[],
+  outcomes: readonly AckOutcome[],
+): Promise<Buffer> {
+  await broker.acksCommitted();
+  if (!subscription.settings.isExactlyOnce) return empty;
+  const reasons = new Map<string, string>();
+  for (const [position, outcome] of outcomes.entries()) {
+    const id = ids[position];
+    if (outcome === 'ok' || !id) continue;
+    reasons.set(ackIdText(id), failures[outcome]);
+  }
+  if (reasons.size > 0) throw ackFailure(reasons);
+  return empty;
+}
+
+/** https://cloud.google.com/pubsub/docs/exactly-once-delivery: clients try transient ones again. */
+const failures = {
+  invalid: 'PERMANENT_FAILURE_INVALID_ACK_ID',
+  unordered: 'TRANSIENT_FAILURE_UNORDERED_ACK_ID',
+} as const;

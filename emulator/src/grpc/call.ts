@@ -1,0 +1,166 @@
+/**
+ * One gRPC call on an HTTP/2 stream.
+ *
+ * Unary: `reading` (until the request is there and the client has ended its side) → `answering` → ended by the answer or
+ * a status. Streams: messages go both ways until either side ends. A client that goes away closes the stream: the
+ * call is cancelled, and whatever is still answered goes nowhere. Nothing of a call outlives its stream.
+ */
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { frame, MessageReader, releaseMessage } from './frames.ts';
+import { okTrailers, trailersOf } from './status.ts';
+
+export interface CallInfo {
+  /** When the client gives up, ms since 1970; undefined: never. */
+  deadlineMs: number | undefined;
+  /** Called once when the client goes away before the answer. */
+  onCancel: (() => void) | undefined;
+}
+
+/** A request's bytes are there until the answer is. */
+export type UnaryMethod = (request: Buffer, call: CallInfo) => Promise<Buffer> | Buffer;
+
+/** What a method with a stream of requests does with it. */
+export interface StreamReceiver {
+  /** The bytes are only there during the call. */
+  receive(request: Buffer): void;
+  /** The client has ended its side. */
+  end(): void;
+  /** The client is gone. */
+  cancel(): void;
+}
+
+export type StreamMethod = (call: StreamCall) => StreamReceiver;
+
+const headers: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'application/grpc' };
+const withTrailers = { waitForTrailers: true };
+const withoutMore = { endStream: true };
+
+export function answerUnary(
+  stream: ServerHttp2Stream,
+  requestHeaders: IncomingHttpHeaders,
+  answer: UnaryMethod,
+): void {
+  let request: Buffer | undefined;
+  let isAnswered = false;
+  const info: CallInfo = { deadlineMs: deadlineOf(requestHeaders), onCancel: undefined };
+  const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+    request = message;
+  });
+  const fail = (error: unknown) => {
+    if (isAnswered) return;
+    isAnswered = true;
+    endWith(stream, trailersOf(error));
+  };
+  stream.on('data', (data: Buffer) => {
+    if (isAnswered) return;
+    try {
+      reader.write(data);
+    } catch (error) {
+      fail(error);
+    }
+  });
+  stream.on('end', async () => {
+    if (isAnswered) return;
+    try {
+      const response = await answer(request ?? Buffer.alloc(0), info);
+      if (!isAnswered) respond(stream, response);
+      isAnswered = true;
+    } catch (error) {
+      fail(error);
+    } finally {
+      if (request) releaseMessage(request);
+    }
+  });
+  stream.on('close', () => {
+    if (isAnswered) return;
+    isAnswered = true;
+    info.onCancel?.();
+  });
+}
+
+function respond(stream: ServerHttp2Stream, response: Buffer): void {
+  if (stream.destroyed || stream.closed) return;
+  stream.on('wantTrailers', () => stream.sendTrailers(okTrailers));
+  stream.respond(headers, withTrailers);
+  stream.end(frame(response));
+}
+
+/** A status without an answer. */
+export function endWith(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  stream.respond({ ...headers, ...trailers }, withoutMore);
+  // What the client still sends is not wanted; without this the stream would stay half open.
+  stream.resume();
+}
+
+export class StreamCall {
+  #stream: ServerHttp2Stream;
+  #trailers: OutgoingHttpHeaders = okTrailers;
+  #isEnded = false;
+
+  constructor(stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, open: StreamMethod) {
+    this.#stream = stream;
+    const receiver = open(this);
+    const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+      receiver.receive(message);
+      releaseMessage(message);
+    });
+    stream.on('data', (data: Buffer) => {
+      if (this.#isEnded) return;
+      try {
+        reader.write(data);
+      } catch (error) {
+        receiver.cancel();
+        this.fail(error);
+      }
+    });
+    stream.on('end', () => receiver.end());
+    stream.on('close', () => {
+      this.#isEnded = true;
+      receiver.cancel();
+    });
+  }
+
+  /** Sends a message that has its prefix already; its buffer is the caller's again after `onSent`. */
+  write(framed: Buffer, onSent: () => void): void {
+    if (this.#isEnded || this.#stream.destroyed) return;
+    this.#begin();
+    this.#stream.write(framed, onSent);
+  }
+
+  end(): void {
+    this.#finish(okTrailers);
+  }
+
+  fail(error: unknown): void {
+    this.#finish(trailersOf(error));
+  }
+
+  #begin(): void {
+    const stream = this.#stream;
+    if (stream.headersSent) return;
+    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers));
+    stream.respond(headers, withTrailers);
+  }
+
+  #finish(trailers: OutgoingHttpHeaders): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    const stream = this.#stream;
+    if (stream.destroyed || stream.closed) return;
+    this.#trailers = trailers;
+    if (!stream.headersSent) endWith(stream, trailers);
+    else stream.end();
+  }
+}
+
+const timeoutUnitsMs: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+
+function deadlineOf(requestHeaders: IncomingHttpHeaders): number | undefined {
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(String(requestHeaders['grpc-timeout'])) ?? [];
+  return unit === undefined ? undefined : Date.now() + Number(digits) * (timeoutUnitsMs[unit] ?? 0);
+}
+
+function encodingOf(requestHeaders: IncomingHttpHeaders): string {
+  return String(requestHeaders['grpc-encoding'] ?? 'identity');
+}

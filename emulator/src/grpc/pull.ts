@@ -1,0 +1,99 @@
+/**
+ * Unary Pull: a consumer that takes one response's worth. Without messages it waits, and gives an empty answer a second
+ * before the client's deadline, or after 89 s when there is none, as Google's emulator does.
+ */
+import type { Broker } from '../broker/broker.ts';
+import type { Consumer } from '../broker/consumer.ts';
+import { invalid } from '../broker/errors.ts';
+import type { Lease } from '../broker/lease.ts';
+import { limits } from '../broker/limits.ts';
+import type { Subscription } from '../broker/subscription.ts';
+import type { UnaryMethod } from './call.ts';
+import { ReceivedMessages, readPull } from './wire.ts';
+
+const withoutDeadlineMs = 90_000;
+const beforeDeadlineMs = 1_000;
+/** Below the 4 MB that a gRPC client takes by default, unless one message is larger. */
+const responseBytesMax = 3 * 1024 * 1024;
+const responseBufferBytes = 64 * 1024;
+
+export function pull(broker: Broker): UnaryMethod {
+  return async (bytes, call) => {
+    const { subscription: name, isImmediate, messagesMax } = readPull(bytes);
+    const subscription = broker.pullable(name);
+    if (messagesMax === 0) throw invalid('No max_messages specified');
+    if (messagesMax < 0) throw invalid('max_messages must be positive');
+    const consumer = new PullConsumer(broker, subscription, { messagesMax, isImmediate });
+    const waitMs = call.deadlineMs === undefined ? withoutDeadlineMs : call.deadlineMs - Date.now();
+    const timer = setTimeout(() => consumer.finish(), Math.max(0, waitMs - beforeDeadlineMs));
+    call.onCancel = () => consumer.finish();
+    subscription.addConsumer(consumer);
+    try {
+      return await consumer.response;
+    } finally {
+      clearTimeout(timer);
+      subscription.removeConsumer(consumer);
+    }
+  };
+}
+
+class PullConsumer implements Consumer {
+  #broker: Broker;
+  #subscription: Subscription;
+  #messagesMax: number;
+  #isImmediate: boolean;
+  #messages = new ReceivedMessages(responseBufferBytes);
+  #answer = Promise.withResolvers<Buffer>();
+  #isFinished = false;
+
+  constructor(
+    broker: Broker,
+    subscription: Subscription,
+    options: { messagesMax: number; isImmediate: boolean },
+  ) {
+    this.#broker = broker;
+    this.#subscription = subscription;
+    this.#messagesMax = Math.min(options.messagesMax, limits.pullMessages);
+    this.#isImmediate = options.isImmediate;
+  }
+
+  get response(): Promise<Buffer> {
+    return this.#answer.promise;
+  }
+
+  ackDeadlineMs(): number {
+    return this.#subscription.settings.ackDeadlineMs;
+  }
+
+  wants(bytes: number): boolean {
+    if (this.#isFinished) return false;
+    const { count, length } = this.#messages;
+    return count === 0 || (count < this.#messagesMax && length + bytes <= responseBytesMax);
+  }
+
+  take(lease: Lease, buffer: Buffer, start: number, end: number): void {
+    const { subscription, sequence, generation } = lease;
+    const id = { subscription: subscription.number, epoch: this.#broker.epoch, sequence, generation };
+    this.#messages.add(id, subscription.settings.deadLetterPolicy ? lease.attempts : 0, buffer, start, end);
+  }
+
+  flush(): void {
+    this.finish();
+  }
+
+  idle(): void {
+    if (this.#isImmediate) this.finish();
+  }
+
+  released(): void {}
+
+  finish(): void {
+    this.#isFinished = true;
+    this.#answer.resolve(this.#messages.take());
+  }
+
+  fail(error: Error): void {
+    this.#isFinished = true;
+    this.#answer.reject(error);
+  }
+}

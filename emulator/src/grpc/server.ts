@@ -1,0 +1,113 @@
+/**
+ * The gRPC front: HTTP/2 connections, the methods by their path, and how it closes.
+ *
+ * It stands on node:http2 itself. Measured with 3,000-byte messages at 1,000 a publish, grpc-js took 11 µs of CPU a
+ * message to receive them, at 46,000/s; this takes 4 µs. The windows are why: with HTTP/2's 64 KiB a publish of 3 MB
+ * waits 46 times for the client to be told that it may go on.
+ */
+import {
+  createServer,
+  constants as http2,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Broker } from '../broker/broker.ts';
+import { answerUnary, endWith, StreamCall, type StreamMethod, type UnaryMethod } from './call.ts';
+import { healthMethods, isHealthPath } from './health.ts';
+import { publisherMethods } from './publisher.ts';
+import { StatusError, statusCodes, trailersOf } from './status.ts';
+import { subscriberMethods } from './subscriber.ts';
+
+export interface GrpcFront {
+  /** Takes a connection that speaks HTTP/2. */
+  connect(socket: Socket): void;
+  /** Refuses new calls with UNAVAILABLE. */
+  drain(): void;
+  /** Resolves when all calls are answered and connections closed, or were cut off after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** What a client may send on one call, and on one connection, before it is read. */
+const streamWindowBytes = 1024 * 1024;
+const connectionWindowBytes = 4 * 1024 * 1024;
+const callsPerConnection = 1_000;
+/** Node's own bound on a connection's buffers; its default of 10 MB breaks off connections with several publishes. */
+const connectionMemoryMegabytes = 64;
+
+export function createGrpcFront(broker: Broker): GrpcFront {
+  let isDraining = false;
+  const unary = new Map<string, UnaryMethod>([
+    ...publisherMethods(broker),
+    ...subscriberMethods(broker).unary,
+    ...healthMethods(() => !isDraining).unary,
+  ]);
+  const streams = new Map<string, StreamMethod>([
+    ...subscriberMethods(broker).streams,
+    ...healthMethods(() => !isDraining).streams,
+  ]);
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer({
+    settings: { initialWindowSize: streamWindowBytes, maxConcurrentStreams: callsPerConnection },
+    maxSessionMemory: connectionMemoryMegabytes,
+  });
+  server.on('session', (session) => {
+    session.setLocalWindowSize(connectionWindowBytes);
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    if (isDraining) session.close();
+  });
+  server.on('sessionError', () => {}); // the client's fault; Node closes the session
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+    stream.on('error', () => {}); // a reset; 'close' follows
+    const path = String(headers[http2.HTTP2_HEADER_PATH]);
+    if (!isGrpc(stream, headers)) return;
+    if (isDraining && !isHealthPath(path)) {
+      endWith(stream, trailersOf(new StatusError(statusCodes.UNAVAILABLE, 'The emulator is shutting down.')));
+      return;
+    }
+    const answer = unary.get(path);
+    const open = streams.get(path);
+    if (answer) answerUnary(stream, headers, answer);
+    else if (open) new StreamCall(stream, headers, open);
+    else endWith(stream, trailersOf(notFound(path)));
+  });
+  return {
+    connect: (socket) => server.emit('connection', socket),
+    drain() {
+      isDraining = true;
+    },
+    close: (graceMs) => closeSessions(sessions, graceMs),
+  };
+}
+
+function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+  const isCall =
+    headers[':method'] === 'POST' && String(headers['content-type']).startsWith('application/grpc');
+  if (isCall) return true;
+  stream.respond({ ':status': 415, 'content-type': 'text/plain' });
+  stream.end('Content-Type is missing from the request\n');
+  return false;
+}
+
+function notFound(path: string): StatusError {
+  const text = `${path.slice(1)} is not supported by this emulator.`;
+  return new StatusError(statusCodes.UNIMPLEMENTED, text);
+}
+
+async function closeSessions(sessions: Set<ServerHttp2Session>, graceMs: number): Promise<void> {
+  const closed = Promise.withResolvers<void>();
+  const check = () => {
+    if (sessions.size === 0) closed.resolve();
+  };
+  for (const session of sessions) {
+    session.on('close', check);
+    session.close();
+  }
+  check();
+  const timer = setTimeout(() => closed.resolve(), graceMs);
+  await closed.promise;
+  clearTimeout(timer);
+  for (const session of sessions) session.destroy();
+}

@@ -1,0 +1,228 @@
+/**
+ * One StreamingPull: a consumer of its subscription, and the acks that come on it.
+ *
+ * `opening` (until the first request names the subscription) → `open` → ended by the client (its leases then last until
+ * their deadline), or failed with a status. At most one response is on its way into HTTP/2's flow control while the
+ * next one fills; when both are full the stream wants nothing, so a slow client costs two responses of memory.
+ * A request without anything in it is the client's keepalive: protocol version 1 wants an empty response within 15 s
+ * (nodejs-pubsub 6.3.0, message-stream.js), or the client drops the stream.
+ */
+import type { AckId } from '../broker/ack-id.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { Consumer } from '../broker/consumer.ts';
+import { invalid } from '../broker/errors.ts';
+import { FlowControl } from '../broker/flow-control.ts';
+import type { Lease } from '../broker/lease.ts';
+import { limits } from '../broker/limits.ts';
+import { idOf } from '../broker/names.ts';
+import type { AckOutcome, Subscription } from '../broker/subscription.ts';
+import { encodeField } from '../protobuf.ts';
+import { checkAckIds } from './acks.ts';
+import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
+import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from './wire.ts';
+
+/** A response is sent when it has this much, or when nothing more is there for it. */
+const responseBytes = 256 * 1024;
+const responseBufferBytes = 16 * 1024;
+
+const streamDeadlineMsMin = 10_000;
+const streamDeadlineMsMax = limits.ackDeadlineSecondsMax * 1_000;
+
+export function streamingPull(broker: Broker): StreamMethod {
+  return (call) => new PullStream(broker, call);
+}
+
+class PullStream implements Consumer, StreamReceiver {
+  #broker: Broker;
+  #call: StreamCall;
+  #subscription: Subscription | undefined;
+  #flow = new FlowControl({ messagesMax: 0, bytesMax: 0 });
+  #messages = new ReceivedMessages(responseBufferBytes);
+  /** The other of the two buffers, while it is not being sent. */
+  #spare: ReceivedMessages | undefined;
+  #deadlineMs = 0;
+  #protocolVersion = 0;
+  #isSending = false;
+  #isClosed = false;
+
+  constructor(broker: Broker, call: StreamCall) {
+    this.#broker = broker;
+    this.#call = call;
+  }
+
+  receive(bytes: Buffer): void {
+    if (this.#isClosed) return;
+    try {
+      const request = readStreamRequest(bytes);
+      if (this.#subscription) this.#receiveNext(request);
+      else this.#open(request);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  #open(request: StreamRequest): void {
+    if (request.subscription === '') throw invalid('first message must set subscription');
+    if (request.ackDeadlineSeconds === 0) {
+      throw invalid('first message must set stream_ack_deadline_seconds');
+    }
+    this.#setDeadline(request.ackDeadlineSeconds);
+    this.#protocolVersion = request.protocolVersion;
+    this.#flow = new FlowControl(request);
+    const subscription = this.#broker.pullable(
+      request.subscription,
+      ` (resource=${idOf(request.subscription)})`,
+    );
+    this.#subscription = subscription;
+    this.#settle(subscription, request);
+    subscription.addConsumer(this);
+  }
+
+  #receiveNext(request: StreamRequest): void {
+    if (request.subscription !== '') throw invalid('subscription may only be set in first message');
+    if (request.ackDeadlineSeconds !== 0) this.#setDeadline(request.ackDeadlineSeconds);
+    const isKeepalive =
+      request.ackDeadlineSeconds === 0 && request.ackIds.length === 0 && request.modifyIds.length === 0;
+    if (isKeepalive && this.#protocolVersion >= 1) this.#sendNow();
+    else if (this.#subscription) this.#settle(this.#subscription, request);
+  }
+
+  #setDeadline(seconds: number): void {
+    const ms = seconds * 1_000;
+    if (ms < streamDeadlineMsMin || ms > streamDeadlineMsMax) {
+      throw invalid('stream_ack_deadline_seconds must be between 10 and 600 seconds');
+    }
+    this.#deadlineMs = ms;
+  }
+
+  #settle(subscription: Subscription, request: StreamRequest): void {
+    const { ackIds, modifyIds, modifySeconds } = request;
+    if (modifyIds.length !== modifySeconds.length) {
+      throw invalid('ack IDs and deadlines must have the same size');
+    }
+    checkAckIds(this.#broker, subscription, ackIds);
+    checkAckIds(this.#broker, subscription, modifyIds);
+    if (modifySeconds.some((seconds) => seconds < 0)) throw invalid('Ack deadline cannot be negative');
+    const acked = ackIds.length > 0 ? subscription.acknowledge(ackIds) : [];
+    const modified =
+      modifyIds.length > 0
+        ? subscription.modifyDeadlines(modifyIds, (position) => (modifySeconds[position] ?? 0) * 1_000)
+        : [];
+    if (subscription.settings.isExactlyOnce && acked.length + modified.length > 0) {
+      void this.#confirm({ ackIds, acked, modifyIds, modified });
+    }
+  }
+
+  /** Under exactly-once delivery: what is acked for good, once it is on disk. */
+  async #confirm(settled: {
+    ackIds: AckId[];
+    acked: AckOutcome[];
+    modifyIds: AckId[];
+    modified: AckOutcome[];
+  }): Promise<void> {
+    try {
+      await this.#broker.acksCommitted();
+    } catch (error) {
+      this.fail(error as Error);
+      return;
+    }
+    if (this.#isClosed) return;
+    const { ackIds, acked, modifyIds, modified } = settled;
+    if (acked.length > 0) {
+      this.#messages.addField(
+        encodeField(5, confirmation(ackIds, acked, { ok: 1, invalid: 2, unordered: 3 })),
+      );
+    }
+    if (modified.length > 0) {
+      const fields = { ok: 1, invalid: 2, unordered: 2 };
+      this.#messages.addField(encodeField(3, confirmation(modifyIds, modified, fields)));
+    }
+    this.#sendNow();
+  }
+
+  ackDeadlineMs(): number {
+    return this.#deadlineMs;
+  }
+
+  wants(bytes: number): boolean {
+    if (this.#isClosed || (this.#isSending && this.#messages.length >= responseBytes)) return false;
+    return !this.#flow.wouldExceed(bytes);
+  }
+
+  take(lease: Lease, buffer: Buffer, start: number, end: number): void {
+    this.#flow.add(lease.bytes);
+    const { subscription, sequence, generation } = lease;
+    const id = { subscription: subscription.number, epoch: this.#broker.epoch, sequence, generation };
+    const attempt = subscription.settings.deadLetterPolicy ? lease.attempts : 0;
+    this.#messages.add(id, attempt, buffer, start, end);
+    if (this.#messages.length >= responseBytes && !this.#isSending) this.#send();
+  }
+
+  flush(): void {
+    if (!this.#isSending && this.#messages.length > 0) this.#send();
+  }
+
+  idle(): void {}
+
+  released(lease: Lease): void {
+    this.#flow.remove(lease.bytes);
+  }
+
+  /** Also when it is empty. */
+  #sendNow(): void {
+    if (!this.#isSending) this.#send();
+  }
+
+  #send(): void {
+    const { isExactlyOnce = false, isOrdered = false } = this.#subscription?.settings ?? {};
+    const sent = this.#messages;
+    sent.addField(properties(isExactlyOnce, isOrdered));
+    this.#messages = this.#spare ?? new ReceivedMessages(responseBufferBytes);
+    this.#spare = undefined;
+    this.#isSending = true;
+    this.#call.write(sent.takeFramed(), () => {
+      this.#isSending = false;
+      this.#spare = sent;
+      if (this.#isClosed) return;
+      if (this.#messages.length > 0) this.#send();
+      this.#subscription?.wake();
+    });
+  }
+
+  fail(error: Error): void {
+    if (this.#isClosed) return;
+    this.cancel();
+    this.#call.fail(error);
+  }
+
+  /** The client is done: what it holds stays leased until its deadline. */
+  end(): void {
+    if (this.#isClosed) return;
+    this.cancel();
+    this.#call.end();
+  }
+
+  cancel(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#subscription?.removeConsumer(this);
+  }
+}
+
+function confirmation(
+  ids: readonly AckId[],
+  outcomes: readonly AckOutcome[],
+  fields: Record<AckOutcome, number>,
+): Buffer {
+  return Buffer.concat(
+    ids.map((id, position) => encodeField(fields[outcomes[position] ?? 'invalid'], ackIdText(id))),
+  );
+}
+
+const propertyFields = [0, 1, 2, 3].map((flags) =>
+  encodeField(4, Buffer.from([...(flags & 1 ? [1 << 3, 1] : []), ...(flags & 2 ? [2 << 3, 1] : [])])),
+);
+
+function properties(isExactlyOnce: boolean, isOrdered: boolean): Buffer {
+  return propertyFields[(isExactlyOnce ? 1 : 0) + (isOrdered ? 2 : 0)] as Buffer;
+}

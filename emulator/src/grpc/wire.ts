@@ -1,0 +1,241 @@
+/** The requests that carry messages and acks: what is in them, found in their bytes. Field numbers from pubsub.proto. */
+import { type AckId, ackIdBytes, readAckId, writeAckId } from '../broker/ack-id.ts';
+import { invalid } from '../broker/errors.ts';
+import { limits } from '../broker/limits.ts';
+import { messageFields, type NewMessage, readEntry, withoutBrokerFields } from '../broker/message.ts';
+import { FieldScanner, varintBytes, writeVarint } from '../protobuf.ts';
+import { prefixBytes, writePrefix } from './frames.ts';
+
+export interface PublishRequest {
+  topic: string;
+  messages: NewMessage[];
+}
+
+const inner = new FieldScanner(Buffer.alloc(0));
+
+/** @throws Refusal for what a message may not be. */
+export function readPublish(request: Buffer): PublishRequest {
+  if (request.length > limits.publishBytes) {
+    throw invalid(`Request payload size exceeds the limit: ${limits.publishBytes} bytes.`);
+  }
+  const scanner = new FieldScanner(request);
+  let topic = '';
+  const messages: NewMessage[] = [];
+  while (scanner.next()) {
+    if (scanner.field === 1) topic = scanner.text();
+    else if (scanner.field === 2) messages.push(checkMessage(request, scanner.start, scanner.end));
+  }
+  return { topic, messages };
+}
+
+/** The message's bytes as they came, unless it brings a message_id or publish_time, which are the broker's. */
+export function checkMessage(buffer: Buffer, start: number, end: number): NewMessage {
+  inner.reset(buffer, start, end);
+  let isEmpty = true;
+  let hasBrokerFields = false;
+  let attributeCount = 0;
+  while (inner.next()) {
+    if (inner.field === messageFields.data) isEmpty &&= inner.length === 0;
+    else if (inner.field === messageFields.attributes) {
+      attributeCount++;
+      checkAttribute(inner);
+    } else if (inner.field === messageFields.orderingKey) {
+      checkBytes('ordering key', inner.length, limits.orderingKeyBytes);
+    } else if (inner.field === messageFields.messageId || inner.field === messageFields.publishTime) {
+      hasBrokerFields = true;
+    }
+  }
+  if (isEmpty && attributeCount === 0) throw invalid('Some messages are empty');
+  if (attributeCount > limits.attributesPerMessage) {
+    throw invalid(
+      `A message has ${attributeCount} attributes; at most ${limits.attributesPerMessage} are allowed.`,
+    );
+  }
+  return hasBrokerFields ? withoutBrokerFields(buffer, start, end) : { buffer, start, end };
+}
+
+function checkAttribute(field: FieldScanner): void {
+  const [key, value] = readEntry(field);
+  if (key === '') throw invalid('An attribute key is empty.');
+  if (key.startsWith('goog')) throw invalid(`An attribute key must not begin with goog: ${key}`);
+  checkBytes('attribute key', Buffer.byteLength(key), limits.attributeKeyBytes);
+  checkBytes('attribute value', Buffer.byteLength(value), limits.attributeValueBytes);
+}
+
+function checkBytes(what: string, bytes: number, max: number): void {
+  if (bytes > max) throw invalid(`An ${what} has ${bytes} bytes; at most ${max} are allowed.`);
+}
+
+/** PublishResponse */
+export function writePublishResponse(messageIds: readonly string[]): Buffer {
+  const lengthMax = 2 + (messageIds.at(-1)?.length ?? 0);
+  const buffer = Buffer.allocUnsafe(messageIds.length * lengthMax);
+  let at = 0;
+  for (const id of messageIds) {
+    buffer[at] = (1 << 3) | 2;
+    buffer[at + 1] = id.length;
+    at += 2 + buffer.write(id, at + 2, 'latin1');
+  }
+  return buffer.subarray(0, at);
+}
+
+export interface AckRequest {
+  subscription: string;
+  ids: AckId[];
+  deadlineSeconds: number;
+}
+
+/** AcknowledgeRequest (ids in field 2) and ModifyAckDeadlineRequest (ids in field 4). */
+export function readAckRequest(request: Buffer, idsField: 2 | 4): AckRequest {
+  const scanner = new FieldScanner(request);
+  const found: AckRequest = { subscription: '', ids: [], deadlineSeconds: 0 };
+  while (scanner.next()) {
+    if (scanner.field === 1) found.subscription = scanner.text();
+    else if (scanner.field === idsField) found.ids.push(readId(scanner));
+    else if (scanner.field === 3) found.deadlineSeconds = scanner.value;
+  }
+  return found;
+}
+
+function readId(scanner: FieldScanner): AckId {
+  const id = readAckId(scanner.buffer, scanner.start, scanner.end);
+  if (!id) throw invalid(`Invalid ack id (ack_id=${scanner.text()})`);
+  return id;
+}
+
+export interface PullRequest {
+  subscription: string;
+  isImmediate: boolean;
+  messagesMax: number;
+}
+
+export function readPull(request: Buffer): PullRequest {
+  const scanner = new FieldScanner(request);
+  const found: PullRequest = { subscription: '', isImmediate: false, messagesMax: 0 };
+  while (scanner.next()) {
+    if (scanner.field === 1) found.subscription = scanner.text();
+    else if (scanner.field === 2) found.isImmediate = scanner.value === 1;
+    else if (scanner.field === 3) found.messagesMax = scanner.value;
+  }
+  return found;
+}
+
+export interface StreamRequest {
+  subscription: string;
+  ackIds: AckId[];
+  modifyIds: AckId[];
+  modifySeconds: number[];
+  ackDeadlineSeconds: number;
+  messagesMax: number;
+  bytesMax: number;
+  protocolVersion: number;
+}
+
+/** StreamingPullRequest */
+export function readStreamRequest(request: Buffer): StreamRequest {
+  const found: StreamRequest = {
+    subscription: '',
+    ackIds: [],
+    modifyIds: [],
+    modifySeconds: [],
+    ackDeadlineSeconds: 0,
+    messagesMax: 0,
+    bytesMax: 0,
+    protocolVersion: 0,
+  };
+  const scanner = new FieldScanner(request);
+  while (scanner.next()) {
+    if (scanner.field === 1) found.subscription = scanner.text();
+    else if (scanner.field === 2) found.ackIds.push(readId(scanner));
+    else if (scanner.field === 3) readSeconds(scanner, found.modifySeconds);
+    else if (scanner.field === 4) found.modifyIds.push(readId(scanner));
+    else if (scanner.field === 5) found.ackDeadlineSeconds = scanner.value;
+    else if (scanner.field === 7) found.messagesMax = scanner.value;
+    else if (scanner.field === 8) found.bytesMax = scanner.value;
+    else if (scanner.field === 10) found.protocolVersion = scanner.value;
+  }
+  return found;
+}
+
+/** Packed, as proto3 does, or one by one. */
+function readSeconds(scanner: FieldScanner, into: number[]): void {
+  if (scanner.isVarint) into.push(scanner.value);
+  else for (const value of scanner.packed()) into.push(value);
+}
+
+export function ackIdText(id: AckId): string {
+  const buffer = Buffer.allocUnsafe(ackIdBytes);
+  writeAckId(id, buffer, 0);
+  return buffer.toString('latin1');
+}
+
+/**
+ * The received_messages of a PullResponse or StreamingPullResponse, field 1 of both, as they are added.
+ * The buffer is used again after it was taken: what was taken has to be sent before the next `add()`.
+ */
+export class ReceivedMessages {
+  count = 0;
+  /** Of the response so far. */
+  get length(): number {
+    return this.#end - prefixBytes;
+  }
+
+  #end = prefixBytes;
+  #buffer: Buffer;
+
+  constructor(bytes: number) {
+    this.#buffer = Buffer.allocUnsafeSlow(bytes);
+  }
+
+  add(id: AckId, deliveryAttempt: number, from: Buffer, start: number, end: number): void {
+    const messageBytes = end - start;
+    const attemptBytes = deliveryAttempt > 0 ? 1 + varintBytes(deliveryAttempt) : 0;
+    const bytes = 2 + ackIdBytes + 1 + varintBytes(messageBytes) + messageBytes + attemptBytes;
+    this.#makeRoom(1 + varintBytes(bytes) + bytes);
+    const buffer = this.#buffer;
+    let at = this.#end;
+    buffer[at++] = (1 << 3) | 2;
+    at = writeVarint(buffer, bytes, at);
+    buffer[at++] = (1 << 3) | 2;
+    buffer[at++] = ackIdBytes;
+    writeAckId(id, buffer, at);
+    at += ackIdBytes;
+    buffer[at++] = (2 << 3) | 2;
+    at = writeVarint(buffer, messageBytes, at);
+    from.copy(buffer, at, start, end);
+    at += messageBytes;
+    if (attemptBytes > 0) {
+      buffer[at++] = 3 << 3;
+      at = writeVarint(buffer, deliveryAttempt, at);
+    }
+    this.#end = at;
+    this.count++;
+  }
+
+  /** Another field of the response, encoded. */
+  addField(field: Buffer): void {
+    this.#makeRoom(field.length);
+    this.#end += field.copy(this.#buffer, this.#end);
+  }
+
+  /** The response. */
+  take(): Buffer {
+    return this.takeFramed().subarray(prefixBytes);
+  }
+
+  /** The response, with the prefix of a gRPC message in front. */
+  takeFramed(): Buffer {
+    writePrefix(this.#buffer, this.length);
+    const taken = this.#buffer.subarray(0, this.#end);
+    this.#end = prefixBytes;
+    this.count = 0;
+    return taken;
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#end + bytes <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#end + bytes, this.#buffer.length * 2));
+    this.#buffer.copy(larger, 0, 0, this.#end);
+    this.#buffer = larger;
+  }
+}

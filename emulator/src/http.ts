@@ -1,0 +1,60 @@
+/** What HTTP/1 clients may ask besides the API: whether it lives, whether it is ready, and figures. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Broker } from './broker/broker.ts';
+
+const headersTimeoutMs = 10_000;
+
+export function createHttp(broker: Broker, isReady: () => boolean): Server {
+  const routes: Record<string, (response: ServerResponse) => void> = {
+    '/': (response) => send(response, 200, 'Ok\n'),
+    '/healthz': (response) => send(response, 200, 'ok\n'),
+    '/readyz': (response) =>
+      isReady() ? send(response, 200, 'ready\n') : send(response, 503, 'not ready\n'),
+    '/metrics': (response) => send(response, 200, metrics(broker), 'text/plain; version=0.0.4'),
+    '/_emulator/backlog': (response) => {
+      const body = { storedBytes: broker.storedBytes, subscriptions: broker.backlog() };
+      send(response, 200, `${JSON.stringify(body, null, 2)}\n`, 'application/json');
+    },
+  };
+  const server = createServer((request: IncomingMessage, response) => {
+    const route = routes[(request.url ?? '').split('?')[0] ?? ''];
+    if (!route) send(response, 404, 'Not Found\n');
+    else if (request.method === 'GET' || request.method === 'HEAD') route(response);
+    else send(response, 405, 'Method Not Allowed\n');
+  });
+  server.headersTimeout = headersTimeoutMs;
+  return server;
+}
+
+function send(response: ServerResponse, status: number, body: string, type = 'text/plain'): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+const figures = [
+  [
+    'unackedCount',
+    'pubsub_emulator_unacked_messages',
+    'Messages that are not acked: outstanding and backlog.',
+  ],
+  ['outstandingCount', 'pubsub_emulator_outstanding_messages', 'Messages that are leased.'],
+  ['outstandingBytes', 'pubsub_emulator_outstanding_bytes', 'Bytes of the messages that are leased.'],
+  ['oldestUnackedSeconds', 'pubsub_emulator_oldest_unacked_seconds', 'Age of the oldest message not acked.'],
+  ['consumerCount', 'pubsub_emulator_consumers', 'Open streams and waiting pulls.'],
+] as const;
+
+/** https://prometheus.io/docs/instrumenting/exposition_formats/ */
+function metrics(broker: Broker): string {
+  const backlog = broker.backlog();
+  const lines = figures.flatMap(([key, name, help]) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} gauge`,
+    ...backlog.map((one) => `${name}{subscription="${one.subscription}"} ${one[key]}`),
+  ]);
+  lines.push(
+    '# HELP pubsub_emulator_stored_bytes Bytes in the data folder.',
+    '# TYPE pubsub_emulator_stored_bytes gauge',
+    `pubsub_emulator_stored_bytes ${broker.storedBytes}`,
+  );
+  return `${lines.join('\n')}\n`;
+}

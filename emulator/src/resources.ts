@@ -1,0 +1,159 @@
+/**
+ * Topics, subscriptions and snapshots between the API's shape (protobufjs objects or JSON: camelCase, durations as
+ * `{seconds, nanos}` or `'600s'`) and the broker's settings. What the broker does not honour is refused here.
+ */
+import { invalid, Refusal } from './broker/errors.ts';
+import type { Labels, SnapshotSettings, SubscriptionSettings, TopicSettings } from './broker/settings.ts';
+import type { SubscriptionInput, TopicInput } from './broker/validation.ts';
+
+export type Resource = Record<string, unknown>;
+
+/** Durations as protobuf has them, or as JSON text. */
+export type DurationForm = (ms: number) => unknown;
+export const asMessage: DurationForm = (ms) => ({
+  seconds: Math.floor(ms / 1_000),
+  nanos: (ms % 1_000) * 1e6,
+});
+export const asText: DurationForm = (ms) => `${ms / 1_000}s`;
+
+/** @throws Refusal */
+export function readTopic(resource: Resource): TopicInput {
+  refuse('Topic', resource, [
+    'messageStoragePolicy',
+    'kmsKeyName',
+    'schemaSettings',
+    'ingestionDataSourceSettings',
+    'messageTransforms',
+    'tags',
+  ]);
+  return {
+    name: text(resource.name),
+    labels: resource.labels as Labels | undefined,
+    retentionMs: durationMs(resource.messageRetentionDuration),
+  };
+}
+
+export function writeTopic(settings: TopicSettings, duration: DurationForm): Resource {
+  return {
+    name: settings.name,
+    ...withLabels(settings.labels),
+    ...(settings.retentionMs === undefined
+      ? {}
+      : { messageRetentionDuration: duration(settings.retentionMs) }),
+    state: 'ACTIVE',
+  };
+}
+
+/** @throws Refusal */
+export function readSubscription(resource: Resource): SubscriptionInput {
+  const pushConfig = resource.pushConfig as Resource | undefined;
+  if (pushConfig?.pushEndpoint) throw unsupported('pushConfig', 'Subscription');
+  refuse('Subscription', resource, [
+    'bigqueryConfig',
+    'cloudStorageConfig',
+    'bigtableConfig',
+    'messageTransforms',
+    'tags',
+  ]);
+  const deadLetter = resource.deadLetterPolicy as Resource | undefined;
+  const retry = resource.retryPolicy as Resource | undefined;
+  const expiration = resource.expirationPolicy as Resource | undefined;
+  const ackDeadlineSeconds = resource.ackDeadlineSeconds as number | undefined;
+  return {
+    name: text(resource.name),
+    topic: text(resource.topic),
+    labels: resource.labels as Labels | undefined,
+    ackDeadlineMs: ackDeadlineSeconds === undefined ? undefined : ackDeadlineSeconds * 1_000,
+    retainsAcked: resource.retainAckedMessages as boolean | undefined,
+    retentionMs: durationMs(resource.messageRetentionDuration),
+    isOrdered: resource.enableMessageOrdering as boolean | undefined,
+    isExactlyOnce: resource.enableExactlyOnceDelivery as boolean | undefined,
+    filter: resource.filter as string | undefined,
+    // A policy without a ttl: never. Without a policy: the default.
+    expirationMs: expiration ? (durationMs(expiration.ttl) ?? null) : undefined,
+    deadLetterPolicy: deadLetter?.deadLetterTopic
+      ? {
+          topic: text(deadLetter.deadLetterTopic),
+          attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
+        }
+      : undefined,
+    retryPolicy: retry && {
+      minimumBackoffMs: durationMs(retry.minimumBackoff),
+      maximumBackoffMs: durationMs(retry.maximumBackoff),
+    },
+  };
+}
+
+export function writeSubscription(
+  settings: SubscriptionSettings,
+  duration: DurationForm,
+  topicRetentionMs?: number,
+): Resource {
+  const { deadLetterPolicy, retryPolicy, expirationMs } = settings;
+  return {
+    name: settings.name,
+    topic: settings.topic,
+    pushConfig: {},
+    ackDeadlineSeconds: settings.ackDeadlineMs / 1_000,
+    ...(settings.retainsAcked ? { retainAckedMessages: true } : {}),
+    messageRetentionDuration: duration(settings.retentionMs),
+    ...withLabels(settings.labels),
+    ...(settings.isOrdered ? { enableMessageOrdering: true } : {}),
+    expirationPolicy: expirationMs === undefined ? {} : { ttl: duration(expirationMs) },
+    ...(settings.filter === '' ? {} : { filter: settings.filter }),
+    ...(deadLetterPolicy && {
+      deadLetterPolicy: {
+        deadLetterTopic: deadLetterPolicy.topic,
+        maxDeliveryAttempts: deadLetterPolicy.attemptsMax,
+      },
+    }),
+    ...(retryPolicy && {
+      retryPolicy: {
+        minimumBackoff: duration(retryPolicy.minimumBackoffMs),
+        maximumBackoff: duration(retryPolicy.maximumBackoffMs),
+      },
+    }),
+    ...(settings.isDetached ? { detached: true } : {}),
+    ...(settings.isExactlyOnce ? { enableExactlyOnceDelivery: true } : {}),
+    ...(topicRetentionMs === undefined ? {} : { topicMessageRetentionDuration: duration(topicRetentionMs) }),
+    state: 'ACTIVE',
+  };
+}
+
+export function writeSnapshot(settings: SnapshotSettings, time: DurationForm): Resource {
+  const { name, topic, labels, expireTimeMs } = settings;
+  return { name, topic, expireTime: time(expireTimeMs), ...withLabels(labels) };
+}
+
+/** A duration, or a timestamp, in ms. @throws Refusal */
+export function durationMs(value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'string') {
+    const match = /^(-?\d+(?:\.\d{1,9})?)s$/.exec(value);
+    const ms = match ? Number(match[1]) * 1_000 : Date.parse(value);
+    if (Number.isNaN(ms)) throw invalid(`Not a duration such as 600s, nor a time: ${value}`);
+    return ms;
+  }
+  const { seconds = 0, nanos = 0 } = value as { seconds?: number; nanos?: number };
+  return Number(seconds) * 1_000 + Number(nanos) / 1e6;
+}
+
+function withLabels(labels: Labels): Resource {
+  return Object.keys(labels).length > 0 ? { labels } : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function refuse(kind: string, resource: Resource, fields: string[]): void {
+  for (const field of fields) {
+    const value = resource[field];
+    if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) continue;
+    throw unsupported(field, kind);
+  }
+}
+
+function unsupported(field: string, kind: string): Refusal {
+  return new Refusal('UNIMPLEMENTED', `${field} of a ${kind} is not supported by this emulator.`);
+}

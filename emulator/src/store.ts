@@ -1,0 +1,277 @@
+/**
+ * What the broker keeps on disk, behind a handful of methods: messages, changes of its resources, acks and delivery
+ * attempts, all in one log (store/log.ts), and a checkpoint of the rest at the beginning of every segment.
+ *
+ * What is appended is confirmed by `committed()`. A start restores the checkpoint and replays what came after it.
+ * A folder shrinks by whole segments of 32 MiB: one is deleted when nobody needs a message in it any more.
+ * One engine was measured against it: lmdb took 3.2 to 8.5 µs of CPU a durable 3,000-byte message in values of
+ * 256 KiB and 8.8 to 18.5 µs with one value a message; this log takes 3.4 to 4.4 µs, gives space back, and reads
+ * through a buffer of known size instead of a map of the file.
+ */
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { writeCheckpoint } from './store/checkpoint.ts';
+import { StoreFull } from './store/errors.ts';
+import { type FolderLock, lockFolder } from './store/lock.ts';
+import { type Durability, Log, reservePath } from './store/log.ts';
+import { type MessageWindow, Reader } from './store/reader.ts';
+import { type RecordHeader, type RecordKind, recordKinds } from './store/record.ts';
+import { messagesHeaderBytes, positionOf, recover } from './store/recovery.ts';
+import { lastAtMost, type MessagesPosition, type TopicIndex } from './store/segment.ts';
+
+export type { Durability } from './store/log.ts';
+export type { MessageWindow } from './store/reader.ts';
+
+export interface StoreOptions {
+  folder: string;
+  durability: Durability;
+  /** Over it messages are refused. Acks and changes still get their place, because they free room. */
+  folderBytesMax: number;
+  segmentBytes?: number;
+  onFatal: (error: Error) => void;
+  onWarning: (message: string) => void;
+}
+
+/** What the broker does with what it finds, in the order in which it was written. */
+export interface StoreTarget {
+  restore(state: unknown): void;
+  onMessages(position: MessagesPosition, eachMessage: (visit: MessageVisitor) => void): void;
+  onChange(change: unknown): void;
+  onAcks(subscription: number, ranges: readonly [first: number, last: number][]): void;
+  onAttempts(subscription: number, attempts: readonly [sequence: number, attempts: number][]): void;
+  /** The state that a checkpoint keeps: all that was appended up to now is in it. */
+  state(): unknown;
+}
+
+export type MessageVisitor = (sequence: number, buffer: Buffer, start: number, end: number) => void;
+
+/** Small enough that a start reads it in 20 ms, large enough that a full disk is some thousand files. */
+const segmentBytesDefault = 32 * 1024 * 1024;
+
+/** Set aside for acks when the disk is full: 300,000 of them in the worst order. */
+const reserveBytes = 4 * 1024 * 1024;
+
+/** A record of messages is about this long at most, unless one message is longer. */
+export const recordBytesMax = 128 * 1024;
+
+export class Store {
+  #log: Log;
+  #reader: Reader;
+  #options: StoreOptions;
+  #target: StoreTarget;
+  #lock: FolderLock;
+  /** Ends with the checkpoint under way. */
+  #checkpoint: Promise<void> = Promise.resolve();
+  /** The segment at whose beginning, or in which, the last checkpoint was taken. */
+  #checkpointedFrom: number;
+
+  private constructor(log: Log, from: number, options: StoreOptions, target: StoreTarget, lock: FolderLock) {
+    this.#log = log;
+    this.#checkpointedFrom = from;
+    this.#options = options;
+    this.#target = target;
+    this.#lock = lock;
+    this.#reader = new Reader(() => log.segments);
+  }
+
+  /** @throws FolderInUse, DamagedFolder */
+  static async open(options: StoreOptions, target: StoreTarget): Promise<Store> {
+    mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    const lock = lockFolder(options.folder);
+    try {
+      const recovered = await recover(options.folder, {
+        restore: (state) => target.restore(state),
+        replay: (record, buffer) => replay(target, record, buffer),
+      });
+      for (const warning of recovered.warnings) options.onWarning(warning);
+      const log = new Log(recovered.segments, recovered.commit, {
+        folder: options.folder,
+        segmentBytes: options.segmentBytes ?? segmentBytesDefault,
+        durability: options.durability,
+        onFatal: options.onFatal,
+        onRoll: (next) => store.#captureState(next),
+      });
+      const store = new Store(log, recovered.checkpointedFrom, options, target, lock);
+      store.#keepReserve();
+      return store;
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  get bytes(): number {
+    return this.#log.bytes;
+  }
+
+  /** Bytes that wait for the disk. */
+  get waitingBytes(): number {
+    return this.#log.fillingBytes;
+  }
+
+  /** Resolves when what was appended before is on disk. */
+  committed(): Promise<void> {
+    return this.#log.committed('others');
+  }
+
+  /** Resolves when the commit under way is over, however it went, or at once when there is none. */
+  written(): Promise<void> {
+    return this.#log.written();
+  }
+
+  messagesCommitted(): Promise<void> {
+    return this.#log.committed('messages');
+  }
+
+  /** @throws StoreFull when `bytes` more are over the folder's limit. */
+  checkRoom(bytes: number): void {
+    const used = this.#log.bytes;
+    const { folderBytesMax, folder } = this.#options;
+    if (used + bytes <= folderBytesMax) return;
+    const why = `${used} bytes are kept in ${folder}, and ${bytes} more are over its limit of ${folderBytesMax} bytes.`;
+    throw new StoreFull(`${why} Acknowledge or purge messages, or raise --data-bytes-max.`);
+  }
+
+  /** Room for `position.count` messages; each is a length (uint32, little endian) and its bytes, from `at` on. */
+  appendMessages(position: Omit<MessagesPosition, 'bytes'>, bytes: number): { buffer: Buffer; at: number } {
+    const payloadBytes = messagesHeaderBytes + bytes;
+    const { buffer, at } = this.#log.append(recordKinds.messages, payloadBytes, { ...position, bytes });
+    buffer.writeUInt32LE(position.topic, at);
+    buffer.writeUInt32LE(position.count, at + 4);
+    buffer.writeDoubleLE(position.first, at + 8);
+    buffer.writeDoubleLE(position.time, at + 16);
+    return { buffer, at: at + messagesHeaderBytes };
+  }
+
+  appendChange(change: unknown): void {
+    const text = JSON.stringify(change);
+    const { buffer, at } = this.#log.append(recordKinds.change, Buffer.byteLength(text));
+    buffer.write(text, at);
+  }
+
+  appendAcks(subscription: number, ranges: readonly [first: number, last: number][]): void {
+    this.#appendPairs(recordKinds.acks, subscription, ranges);
+  }
+
+  appendAttempts(subscription: number, attempts: readonly [sequence: number, attempts: number][]): void {
+    this.#appendPairs(recordKinds.attempts, subscription, attempts);
+  }
+
+  #appendPairs(kind: RecordKind, subscription: number, pairs: readonly [number, number][]): void {
+    const { buffer, at } = this.#log.append(kind, 4 + pairs.length * pairBytes);
+    let offset = buffer.writeUInt32LE(subscription, at);
+    for (const [sequence, value] of pairs) {
+      offset = buffer.writeDoubleLE(sequence, offset);
+      offset = buffer.writeDoubleLE(value, offset);
+    }
+  }
+
+  read(topic: number, sequence: number, before?: MessageWindow): Promise<MessageWindow> {
+    return this.#reader.read(topic, sequence, before);
+  }
+
+  firstSince(topic: number, time: number): Promise<number | undefined> {
+    return this.#reader.firstSince(topic, time);
+  }
+
+  /** The first sequence number of `topic` that is still on disk. */
+  first(topic: number): number | undefined {
+    for (const { topics } of this.#log.segments) {
+      const index = topics.get(topic);
+      if (index) return index.first;
+    }
+    return undefined;
+  }
+
+  /** The publish time of message `sequence`, or of one up to 64 KiB before it; undefined when there is none. */
+  timeOf(topic: number, sequence: number): number | undefined {
+    for (const { topics } of this.#log.segments) {
+      const index = topics.get(topic);
+      if (index && index.last >= sequence) return index.times[lastAtMost(index.sequences, sequence)];
+    }
+    return undefined;
+  }
+
+  /** Deletes the segments in which no message is needed. What they hold besides is in the checkpoint. */
+  async deleteUnneeded(isNeeded: (topic: number, index: TopicIndex) => boolean): Promise<void> {
+    const unneeded = this.#log.segments.filter(
+      ({ number, topics }) =>
+        number < this.#checkpointedFrom && ![...topics].some(([topic, index]) => isNeeded(topic, index)),
+    );
+    if (unneeded.length === 0) return;
+    const { buffer, at } = this.#log.append(recordKinds.deleted, unneeded.length * 4);
+    for (const [position, { number }] of unneeded.entries()) buffer.writeUInt32LE(number, at + position * 4);
+    await this.#log.committed('others');
+    for (const segment of unneeded) await this.#log.delete(segment);
+    this.#keepReserve();
+  }
+
+  /** Writes what is appended, and a checkpoint of all of it, so that the next start replays nothing. */
+  async close(): Promise<void> {
+    await this.#log.drain();
+    await this.#checkpoint;
+    const { number, size } = this.#log.active;
+    await this.#writeCheckpoint(number, size, this.#target.state());
+    await this.#log.close();
+    this.#lock.release();
+  }
+
+  /** At the moment at which a segment ends: all that was appended is before the next one. */
+  #captureState(next: number): () => void {
+    const state = this.#target.state();
+    return () => {
+      this.#checkpoint = this.#checkpoint.then(() => this.#writeCheckpoint(next, 0, state));
+    };
+  }
+
+  async #writeCheckpoint(segment: number, offset: number, state: unknown): Promise<void> {
+    const segments = this.#log.segments.map(({ number }) => number).filter((number) => number <= segment);
+    try {
+      await writeCheckpoint(this.#options.folder, { segment, offset, segments, state });
+      this.#checkpointedFrom = segment;
+      this.#keepReserve();
+    } catch (cause) {
+      // The one before it still holds; a start replays more, and no segment is deleted until the next one.
+      this.#options.onWarning(`No checkpoint could be written: ${(cause as Error).message}`);
+    }
+  }
+
+  /** Zeros that give way to acks when the disk is full, and are put back when there is room again. */
+  #keepReserve(): void {
+    const path = reservePath(this.#options.folder);
+    if (existsSync(path)) return;
+    try {
+      const file = openSync(path, 'w', 0o600);
+      const zeros = Buffer.alloc(64 * 1024);
+      for (let at = 0; at < reserveBytes; at += zeros.length) writeSync(file, zeros);
+      closeSync(file);
+    } catch {
+      rmSync(path, { force: true });
+    }
+  }
+}
+
+const pairBytes = 16;
+
+function replay(target: StoreTarget, record: RecordHeader, buffer: Buffer): void {
+  const { kind, start, end } = record;
+  if (kind === recordKinds.messages) {
+    const position = positionOf(buffer, record);
+    target.onMessages(position, (visit) => {
+      let at = start + messagesHeaderBytes;
+      for (let sequence = position.first; sequence < position.first + position.count; sequence++) {
+        const length = buffer.readUInt32LE(at);
+        visit(sequence, buffer, at + 4, at + 4 + length);
+        at += 4 + length;
+      }
+    });
+  } else if (kind === recordKinds.change) {
+    target.onChange(JSON.parse(buffer.toString('utf8', start, end)));
+  } else if (kind === recordKinds.acks || kind === recordKinds.attempts) {
+    const pairs: [number, number][] = [];
+    for (let at = start + 4; at < end; at += pairBytes) {
+      pairs.push([buffer.readDoubleLE(at), buffer.readDoubleLE(at + 8)]);
+    }
+    if (kind === recordKinds.acks) target.onAcks(buffer.readUInt32LE(start), pairs);
+    else target.onAttempts(buffer.readUInt32LE(start), pairs);
+  }
+}

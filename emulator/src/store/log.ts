@@ -1,0 +1,254 @@
+/**
+ * The durable log: what is appended in one turn of the event loop, or while the disk is busy, goes there together
+ * (group commit), and is confirmed after the one sync that covers it.
+ *
+ * A commit is `filling` → being written → synced, and then confirmed, or refused as a whole and cut off the file
+ * again. One commit is written at a time: the next fills meanwhile. A segment that has grown to `segmentBytes`
+ * gets its index as its last record, and the log goes on in a new file.
+ *
+ * After a crash the log ends with the last commit that was written completely; of the one under way a part may be
+ * there, which nobody was told of. The trade: a sync of about 1 ms a commit, shared by all who wait for it.
+ * A failed sync is not tried again, because Linux drops the pages that it could not write: the process has to stop.
+ */
+import { close, fdatasync, fsync, ftruncate, open, unlink, write } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Commit } from './commit.ts';
+import { StoreFull } from './errors.ts';
+import { headerBytes, type RecordKind, recordKinds, sealRecord } from './record.ts';
+import { type MessagesPosition, Segment, segmentName } from './segment.ts';
+
+export type Durability = 'disk' | 'process';
+
+export interface LogOptions {
+  folder: string;
+  segmentBytes: number;
+  /** `process`: no sync. Survives the end of the process, not that of the machine. */
+  durability: Durability;
+  /** Told when a segment was filled, at a moment at which all that was appended is in it or before it. */
+  onRoll: (next: number) => (() => void) | undefined;
+  /** Told of a failure after which nothing more may be confirmed. */
+  onFatal: (error: Error) => void;
+}
+
+const openFile = promisify(open);
+const truncateFile = promisify(ftruncate);
+const unlinkFile = promisify(unlink);
+const closeFile = promisify(close);
+const noRoomCodes = new Set<string | undefined>(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+export class Log {
+  readonly segments: Segment[];
+  #options: LogOptions;
+  #active: Segment;
+  #filling = new Commit();
+  #spare: Buffer | undefined;
+  #commitNumber: number;
+  #isScheduled = false;
+  #isWriting = false;
+  #writing: Commit | undefined;
+  #failure: Error | undefined;
+  #idle = Promise.withResolvers<void>();
+
+  constructor(segments: Segment[], commitNumber: number, options: LogOptions) {
+    const active = segments.at(-1);
+    if (!active) throw new RangeError('a log has at least one segment');
+    this.segments = segments;
+    this.#active = active;
+    this.#commitNumber = commitNumber;
+    this.#options = options;
+  }
+
+  get bytes(): number {
+    let bytes = this.#filling.length;
+    for (const { size } of this.segments) bytes += size;
+    return bytes;
+  }
+
+  get active(): Segment {
+    return this.#active;
+  }
+
+  /** Bytes appended and not yet being written. */
+  get fillingBytes(): number {
+    return this.#filling.length;
+  }
+
+  /** Room for one record; its payload is to be written into `buffer` from `at` on, in this turn. */
+  append(
+    kind: RecordKind,
+    payloadBytes: number,
+    position?: MessagesPosition,
+  ): { buffer: Buffer; at: number } {
+    if (this.#failure) throw this.#failure;
+    const at = this.#filling.reserve(kind, payloadBytes, position);
+    this.#schedule();
+    return { buffer: this.#filling.buffer, at };
+  }
+
+  /** Resolves when what was appended up to now is on disk. Messages and the rest settle apart. */
+  async committed(kind: 'messages' | 'others'): Promise<void> {
+    if (this.#failure) throw this.#failure;
+    const commit = this.#filling.isEmpty ? this.#writing : this.#filling;
+    await commit?.[kind].promise;
+  }
+
+  /** Resolves when the commit under way, or else the one that fills, is over, however that went. */
+  async written(): Promise<void> {
+    const commit = this.#writing ?? this.#filling;
+    if (!this.#failure && !commit.isEmpty) await commit.others.promise.catch(() => {});
+  }
+
+  /** Writes all that was appended. */
+  async drain(): Promise<void> {
+    while (!this.#failure && (!this.#filling.isEmpty || this.#isWriting)) await this.#idle.promise;
+  }
+
+  /** At the end of the turn, so that all requests that were read in it share the commit. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isWriting) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      void this.#writeAll();
+    });
+  }
+
+  async #writeAll(): Promise<void> {
+    this.#isWriting = true;
+    while (!this.#filling.isEmpty && !this.#failure) {
+      const commit = this.#filling;
+      this.#writing = commit;
+      this.#filling = new Commit(this.#spare);
+      this.#spare = undefined;
+      const isLast = this.#active.size + commit.length >= this.#options.segmentBytes;
+      const onRolled = isLast ? this.#options.onRoll(this.#active.number + 1) : undefined;
+      const isWritten = await this.#write(commit);
+      this.#writing = undefined;
+      this.#spare = commit.buffer;
+      if (isWritten && isLast) await this.#roll(onRolled);
+    }
+    this.#isWriting = false;
+    this.#idle.resolve();
+    this.#idle = Promise.withResolvers();
+  }
+
+  async #write(commit: Commit): Promise<boolean> {
+    try {
+      await this.#writeOrDropMessages(commit);
+      await this.#sync(this.#active);
+    } catch (error) {
+      commit.reject(error as Error);
+      if (!(error instanceof StoreFull)) this.#fail(error as Error);
+      return false;
+    }
+    for (const { position, at } of commit.positions()) this.#active.add(position, this.#active.size + at);
+    this.#active.size += commit.length;
+    commit.resolve();
+    return true;
+  }
+
+  /** On a full disk the messages are refused; acks and changes may still fit, also into the reserve. */
+  async #writeOrDropMessages(commit: Commit): Promise<void> {
+    for (const attempt of ['all', 'without messages', 'with the reserve']) {
+      if (attempt === 'with the reserve') await unlinkFile(reservePath(this.#options.folder)).catch(() => {});
+      commit.seal(this.#active.number, ++this.#commitNumber);
+      try {
+        await writeFully(this.#active.fd, commit.buffer, commit.length, this.#active.size);
+        return;
+      } catch (error) {
+        await truncateFile(this.#active.fd, this.#active.size);
+        if (!noRoomCodes.has((error as NodeJS.ErrnoException).code)) throw error;
+        const why = `No space is left on the disk of ${this.#options.folder}: ${commit.length} bytes were not kept.`;
+        if (attempt === 'with the reserve') throw new StoreFull(why, { cause: error });
+        commit.dropMessages(new StoreFull(why, { cause: error }));
+        if (commit.isEmpty) throw new StoreFull(why, { cause: error });
+      }
+    }
+  }
+
+  /** Ends the active segment with its index and starts the next. Without room for that it just grows on. */
+  async #roll(onRolled: (() => void) | undefined): Promise<void> {
+    const segment = this.#active;
+    try {
+      const next = await createSegment(this.#options.folder, segment.number + 1);
+      const payload = segment.encodeIndex();
+      const record = Buffer.alloc(headerBytes + payload.length + indexTrailerBytes);
+      payload.copy(record, headerBytes);
+      const commit = ++this.#commitNumber;
+      const header = { segment: segment.number, commit, isFirst: true };
+      sealRecord(record, 0, { kind: recordKinds.index, payloadBytes: payload.length, ...header });
+      record.writeUIntLE(segment.size, record.length - indexTrailerBytes, indexTrailerBytes);
+      await writeFully(segment.fd, record, record.length, segment.size);
+      await this.#sync(segment);
+      segment.size += record.length;
+      segment.isSealed = true;
+      this.segments.push(next);
+      this.#active = next;
+    } catch (error) {
+      if (!noRoomCodes.has((error as NodeJS.ErrnoException).code)) return this.#fail(error as Error);
+      await truncateFile(segment.fd, segment.size);
+      return;
+    }
+    onRolled?.();
+  }
+
+  #sync(segment: Segment): Promise<void> | undefined {
+    return this.#options.durability === 'disk' ? syncFile(segment.fd) : undefined;
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#filling.reject(error);
+    this.#options.onFatal(error);
+  }
+
+  /** Removes a segment that nobody needs. A read that is under way ends first. */
+  async delete(segment: Segment): Promise<void> {
+    this.segments.splice(this.segments.indexOf(segment), 1);
+    segment.isDeleted = true;
+    await unlinkFile(segment.path);
+    if (segment.readers === 0) await closeFile(segment.fd);
+  }
+
+  async close(): Promise<void> {
+    await this.drain();
+    for (const { fd } of this.segments) await closeFile(fd);
+  }
+}
+
+/** The last bytes of a sealed segment say where its index begins. */
+export const indexTrailerBytes = 6;
+
+export function reservePath(folder: string): string {
+  return join(folder, 'reserve');
+}
+
+export async function createSegment(folder: string, number: number): Promise<Segment> {
+  const path = join(folder, segmentName(number));
+  const fd = await openFile(path, 'w+', 0o600);
+  await syncFolder(folder);
+  return new Segment(number, path, fd);
+}
+
+export async function syncFolder(folder: string): Promise<void> {
+  const fd = await openFile(folder, 'r');
+  await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve())));
+  await closeFile(fd);
+}
+
+function syncFile(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
+}
+
+async function writeFully(fd: number, buffer: Buffer, length: number, position: number): Promise<void> {
+  let done = 0;
+  while (done < length) {
+    done += await new Promise<number>((resolve, reject) => {
+      write(fd, buffer, done, length - done, position + done, (error, bytes) => {
+        if (error) reject(error);
+        else resolve(bytes);
+      });
+    });
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * Opens a data folder: what is there, whether all of it is there, and what came after the last checkpoint.
+ *
+ * Sealed segments give their index (one read each); the last segment is read in full, at most a segment's
+ * length, and each record after the checkpoint is replayed. Nothing is changed before everything was looked at.
+ */
+import { closeSync, fstatSync, openSync, readdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { advice, readCheckpoint } from './checkpoint.ts';
+import { DamagedFolder } from './errors.ts';
+import { createSegment, indexTrailerBytes } from './log.ts';
+import { type RecordHeader, readRecord, recordKinds } from './record.ts';
+import { Segment, segmentName } from './segment.ts';
+import { checkTail, cutTail, damagedAt, readAt, scanSegment } from './tail.ts';
+
+export interface Recovered {
+  segments: Segment[];
+  /** Of the last commit. */
+  commit: number;
+  warnings: string[];
+  /** The segment of the last checkpoint. */
+  checkpointedFrom: number;
+}
+
+export interface RecoveryTarget {
+  restore(state: unknown): void;
+  replay(record: RecordHeader, buffer: Buffer): void;
+}
+
+export async function recover(folder: string, target: RecoveryTarget): Promise<Recovered> {
+  const checkpoint = readCheckpoint(folder);
+  const numbers = readdirSync(folder)
+    .flatMap((name) => /^(\d{8})\.log$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+  const from = checkpoint?.segment ?? 0;
+  // A segment before the checkpoint that it does not name was about to be deleted.
+  const leftOver = numbers.filter((number) => number < from && !checkpoint?.segments.includes(number));
+  const segments = numbers
+    .filter((number) => !leftOver.includes(number))
+    .map((number) => open(folder, number));
+  dropUnbegun(segments, from);
+  checkOrder(folder, segments, from);
+  if (checkpoint) target.restore(checkpoint.state);
+  const deleted = new Set<number>();
+  const cuts: (() => string)[] = [];
+  let commit = 0;
+  for (const [position, segment] of segments.entries()) {
+    const start = segment.number === from ? (checkpoint?.offset ?? 0) : 0;
+    const isLast = position === segments.length - 1;
+    if (segment.number < from && readIndex(segment)) continue;
+    const last = load(segment, {
+      isLast,
+      replayFrom: segment.number < from ? Infinity : start,
+      target,
+      deleted,
+    });
+    commit = Math.max(commit, last.commit);
+    if (segment.number === from && last.end < start) throw damagedAt(segment, last.end);
+    if (!last.isCut) continue;
+    cuts.push(() => cutTail(segment, last.end, last.fileBytes));
+  }
+  for (const number of checkpoint?.segments ?? []) {
+    if (!numbers.includes(number) && !deleted.has(number)) throw missing(folder, number);
+  }
+  const warnings = cuts.map((cut) => cut());
+  for (const number of leftOver) unlinkSync(join(folder, segmentName(number)));
+  if (segments.length === 0 || segments.at(-1)?.isSealed) {
+    segments.push(await createSegment(folder, (segments.at(-1)?.number ?? 0) + 1));
+  }
+  return { segments, commit, warnings, checkpointedFrom: from };
+}
+
+function open(folder: string, number: number): Segment {
+  const path = join(folder, segmentName(number));
+  return new Segment(number, path, openSync(path, 'r+'));
+}
+
+/** A crash in between leaves the next file empty and the one before it with half an index: that is the last one. */
+function dropUnbegun(segments: Segment[], from: number): void {
+  const last = segments.at(-1);
+  const before = segments.at(-2);
+  if (!last || !before || before.number < from || fstatSync(last.fd).size > 0) return;
+  segments.pop();
+  closeSync(last.fd);
+  unlinkSync(last.path);
+}
+
+/** After the checkpoint every segment is still there, one after the other. */
+function checkOrder(folder: string, segments: Segment[], from: number): void {
+  const tail = segments.filter(({ number }) => number >= from);
+  for (const [position, { number }] of tail.entries()) {
+    const wanted = (tail[0]?.number ?? 0) + position;
+    if (number === wanted) continue;
+    throw missing(folder, wanted);
+  }
+}
+
+function missing(folder: string, number: number): DamagedFolder {
+  return new DamagedFolder(`${join(folder, segmentName(number))} is missing. ${advice}`);
+}
+
+/** The index of a sealed segment, from its last record. */
+function readIndex(segment: Segment): boolean {
+  const fileBytes = fstatSync(segment.fd).size;
+  if (fileBytes < indexTrailerBytes) return false;
+  const at = readAt(segment.fd, fileBytes - indexTrailerBytes, indexTrailerBytes).readUIntLE(
+    0,
+    indexTrailerBytes,
+  );
+  if (at >= fileBytes - indexTrailerBytes) return false;
+  const buffer = readAt(segment.fd, at, fileBytes - indexTrailerBytes - at);
+  const record = readRecord(buffer, 0, segment.number);
+  if (typeof record !== 'object' || record.kind !== recordKinds.index) return false;
+  segment.decodeIndex(buffer.subarray(record.start, record.end));
+  segment.size = fileBytes;
+  segment.isSealed = true;
+  return true;
+}
+
+function load(
+  segment: Segment,
+  options: { isLast: boolean; replayFrom: number; target: RecoveryTarget; deleted: Set<number> },
+): { end: number; commit: number; fileBytes: number; isCut: boolean } {
+  const fileBytes = fstatSync(segment.fd).size;
+  const { end, commit } = scanSegment(segment, 0, fileBytes, (record, buffer, offset) => {
+    if (record.kind === recordKinds.index) segment.isSealed = true;
+    if (record.kind === recordKinds.messages) {
+      segment.add(positionOf(buffer, record), offset);
+    }
+    if (record.kind === recordKinds.deleted) {
+      for (let at = record.start; at < record.end; at += 4) options.deleted.add(buffer.readUInt32LE(at));
+    }
+    if (offset >= options.replayFrom) options.target.replay(record, buffer);
+  });
+  segment.size = end;
+  const isTrailer = segment.isSealed && fileBytes - end <= indexTrailerBytes;
+  if (isTrailer) segment.size = fileBytes;
+  else if (end < fileBytes) {
+    if (!options.isLast) throw damagedAt(segment, end);
+    checkTail(segment, end, commit, fileBytes);
+  }
+  return { end, commit, fileBytes, isCut: !isTrailer && end < fileBytes };
+}
+
+/** Of a payload of messages: topic, count, first sequence number, publish time in ms. */
+export const messagesHeaderBytes = 24;
+
+export function positionOf(buffer: Buffer, record: { start: number; end: number }) {
+  return {
+    topic: buffer.readUInt32LE(record.start),
+    count: buffer.readUInt32LE(record.start + 4),
+    first: buffer.readDoubleLE(record.start + 8),
+    time: buffer.readDoubleLE(record.start + 16),
+    bytes: record.end - record.start,
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * Reads a segment from a place on, record by record, and tells a commit that was cut short from damage.
+ *
+ * Only one commit is written at a time, and the next only after the one before it is on disk. So what a crash
+ * leaves behind is a last commit of which any part may be missing. It was confirmed to nobody, and is cut off;
+ * its bytes are kept beside the log. If a record of a later commit follows, or a later segment, then the bad
+ * record was on disk once and confirmed: that is damage, and an error.
+ */
+import { readSync, truncateSync, writeFileSync } from 'node:fs';
+import { advice } from './checkpoint.ts';
+import { DamagedFolder } from './errors.ts';
+import { headerBytes, magic, type RecordHeader, readRecord, recordBytes } from './record.ts';
+import type { Segment } from './segment.ts';
+
+const windowBytes = 1024 * 1024;
+
+/** Calls `visit` for each good record from `offset` on, and returns where they end. */
+export function scanSegment(
+  segment: Segment,
+  offset: number,
+  fileBytes: number,
+  visit: (record: RecordHeader, buffer: Buffer, offset: number) => void,
+): { end: number; commit: number } {
+  let position = offset;
+  let commit = 0;
+  let wanted = windowBytes;
+  while (position < fileBytes) {
+    const buffer = readAt(segment.fd, position, Math.min(wanted, fileBytes - position));
+    let at = 0;
+    let record = readRecord(buffer, at, segment.number);
+    while (typeof record === 'object') {
+      // Commit numbers never go back: an older one is left over from something else.
+      if (record.commit < commit) record = 'bad';
+      if (record === 'bad') break;
+      visit(record, buffer, position + at);
+      commit = record.commit;
+      at = record.end;
+      record = readRecord(buffer, at, segment.number);
+    }
+    position += at;
+    const isAtEnd = position + buffer.length - at >= fileBytes;
+    if (record === 'bad' || (isAtEnd && at < buffer.length)) break;
+    const rest = buffer.length - at;
+    wanted = rest >= headerBytes ? Math.max(windowBytes, recordBytes(buffer, at)) : windowBytes;
+  }
+  return { end: position, commit };
+}
+
+/** @throws DamagedFolder when records that were confirmed follow the end of what is good. */
+export function checkTail(segment: Segment, end: number, commit: number, fileBytes: number): void {
+  if (end === fileBytes) return;
+  const rest = readAt(segment.fd, end, fileBytes - end);
+  for (let at = rest.indexOf(magic, 1); at >= 0; at = rest.indexOf(magic, at + 1)) {
+    const record = readRecord(rest, at, segment.number);
+    if (typeof record !== 'object') continue;
+    const isLater = record.commit > commit + 1 || (record.commit === commit + 1 && record.isFirstOfCommit);
+    if (isLater) throw damagedAt(segment, end);
+  }
+}
+
+/** Cuts off a commit that was not written completely, and keeps its bytes in a file of its own. */
+export function cutTail(segment: Segment, end: number, fileBytes: number): string {
+  const kept = `${segment.path}.cut-at-${end}`;
+  writeFileSync(kept, readAt(segment.fd, end, fileBytes - end), { mode: 0o600 });
+  truncateSync(segment.path, end);
+  return `A commit that was not finished was cut off ${segment.path}; nobody was told that it is kept. Its bytes are in ${kept}.`;
+}
+
+export function damagedAt(segment: Segment, offset: number): DamagedFolder {
+  return new DamagedFolder(`${segment.path} is damaged at byte ${offset}. ${advice}`);
+}
+
+export function readAt(fd: number, position: number, length: number): Buffer {
+  const buffer = Buffer.allocUnsafeSlow(length);
+  let done = 0;
+  while (done < length) {
+    const bytes = readSync(fd, buffer, done, length - done, position + done);
+    if (bytes === 0) break;
+    done += bytes;
+  }
+  return buffer.subarray(0, done);
+}

@@ -1,0 +1,445 @@
+/** What the broker promises of each feature, with a fake clock and a folder of its own. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Broker } from '../src/broker/broker.ts';
+import type { RefusalCode } from '../src/broker/errors.ts';
+import { Refusal } from '../src/broker/errors.ts';
+import type { SubscriptionInput } from '../src/broker/validation.ts';
+import { FakeClock } from './fake-clock.ts';
+import { createFolder, until } from './harness.ts';
+import { createMessage, type Delivered, Puller, pullNow } from './puller.ts';
+
+const topic = 'projects/project/topics/orders';
+const deadTopic = 'projects/project/topics/orders-dead';
+const name = 'projects/project/subscriptions/orders-writer';
+const deadName = 'projects/project/subscriptions/orders-dead-audit';
+const snapshot = 'projects/project/snapshots/before';
+const minute = 60_000;
+const day = 24 * 60 * minute;
+
+interface Setup {
+  broker: Broker;
+  clock: FakeClock;
+  publish(...messages: Parameters<typeof createMessage>[]): Promise<void>;
+  pull(count?: number): Promise<Delivered[]>;
+  ack(delivered: Delivered[]): Promise<string[]>;
+  nack(delivered: Delivered[]): void;
+}
+
+async function setUp(context: TestContext, settings: Partial<SubscriptionInput> = {}, retentionMs?: number) {
+  const clock = new FakeClock();
+  const folder = createFolder();
+  const fail = (error: Error) => {
+    throw error;
+  };
+  const broker = await Broker.open({
+    folder,
+    durability: 'process',
+    folderBytesMax: 1e9,
+    clock,
+    onFatal: fail,
+    onWarning() {},
+  });
+  context.after(() => broker.close());
+  await broker.resources.createTopic({ name: topic, retentionMs });
+  await broker.resources.createTopic({ name: deadTopic });
+  await broker.resources.createSubscription({ name: deadName, topic: deadTopic });
+  await broker.resources.createSubscription({ name, topic, ...settings });
+  return {
+    broker,
+    clock,
+    async publish(...messages) {
+      await broker.publish(
+        topic,
+        messages.map((message) => createMessage(...message)),
+      );
+    },
+    pull: (count = 100) => pullNow(broker, name, count),
+    async ack(delivered) {
+      const outcomes = broker.subscription(name).acknowledge(delivered.map(({ id }) => id));
+      await broker.acksCommitted();
+      return outcomes;
+    },
+    nack(delivered) {
+      broker.subscription(name).modifyDeadlines(
+        delivered.map(({ id }) => id),
+        () => 0,
+      );
+    },
+  } satisfies Setup;
+}
+
+function refusal(code: RefusalCode, text: string | RegExp) {
+  return (error: unknown) => {
+    assert.ok(error instanceof Refusal, String(error));
+    assert.equal(error.code, code);
+    if (typeof text === 'string') assert.equal(error.message, text);
+    else assert.match(error.message, text);
+    return true;
+  };
+}
+
+const textsOf = (delivered: Delivered[]) => delivered.map(({ text }) => text);
+
+test('delivers again within 20 ms of the ack deadline, and not before', async (context) => {
+  const { clock, publish, pull } = await setUp(context);
+  await publish(['one']);
+  assert.deepEqual(textsOf(await pull()), ['one']);
+  clock.advance(9_999);
+  assert.deepEqual(await pull(), []);
+  clock.advance(21);
+  assert.deepEqual(textsOf(await pull()), ['one']);
+});
+
+test('takes a late ack of a message that was not delivered again, and ignores one that was replaced', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context);
+  await publish(['one'], ['two']);
+  const first = await pull();
+  clock.advance(10_020);
+  assert.deepEqual(await ack(first.slice(0, 1)), ['ok']);
+  const again = await pull();
+  assert.deepEqual(textsOf(again), ['two']);
+  assert.deepEqual(await ack(first.slice(1)), ['invalid']);
+  assert.equal(broker.backlog().find(({ subscription }) => subscription === name)?.unackedCount, 1);
+  assert.deepEqual(await ack(again), ['ok']);
+});
+
+test('keeps no timer when nothing is outstanding, and one for any number of leases', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context, { expirationMs: null });
+  await broker.resources.deleteSubscription(deadName);
+  await publish(...Array.from({ length: 500 }, (_, at): [string] => [`${at}`]));
+  const all = [...(await pull(250)), ...(await pull(250))];
+  assert.ok(clock.timerCount <= 2, `${clock.timerCount} timers`);
+  await ack(all);
+  await until(() => {
+    clock.advance(minute);
+    return clock.timerCount === 0;
+  });
+});
+
+test('waits for the backoff of a retry policy from the first nack on', async (context) => {
+  const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 3_000 };
+  const { clock, publish, pull, nack } = await setUp(context, { retryPolicy });
+  await publish(['one']);
+  for (const backoffMs of [1_000, 2_000, 3_000, 3_000]) {
+    const delivered = await pull();
+    assert.equal(delivered.length, 1);
+    nack(delivered);
+    clock.advance(backoffMs - 1);
+    assert.deepEqual(await pull(), []);
+    clock.advance(21);
+  }
+});
+
+for (const isOrdered of [false, true]) {
+  test(`forwards to the dead-letter topic at once, with where it comes from${isOrdered ? ', with ordering' : ''}`, async (context) => {
+    const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+    const setup = await setUp(context, { deadLetterPolicy, isOrdered });
+    await setup.publish(['poison', { key: 'k', attributes: { kind: 'test' } }], ['good', { key: 'k' }]);
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      const delivered = await setup.pull();
+      const poison = delivered.filter(({ text }) => text === 'poison');
+      assert.deepEqual(
+        poison.map(({ attempts }) => attempts),
+        [attempt],
+      );
+      if (!isOrdered) await setup.ack(delivered.filter(({ text }) => text === 'good'));
+      setup.nack(poison);
+    }
+    let dead: Delivered[] = [];
+    await until(async () => {
+      dead = await pullNow(setup.broker, deadName, 10);
+      return dead.length > 0;
+    });
+    assert.deepEqual(textsOf(dead), ['poison']);
+    const { CloudPubSubDeadLetterSourceTopicPublishTime: time, ...attributes } = dead[0]?.attributes ?? {};
+    assert.deepEqual(attributes, {
+      kind: 'test',
+      CloudPubSubDeadLetterSourceSubscription: 'orders-writer',
+      CloudPubSubDeadLetterSourceSubscriptionProject: 'project',
+      CloudPubSubDeadLetterSourceDeliveryCount: '5',
+    });
+    assert.equal(time, '2026-01-01T00:00:00.000Z');
+    assert.equal(dead[0]?.key, 'k');
+    assert.deepEqual(textsOf(await setup.pull()), isOrdered ? ['good'] : []);
+  });
+}
+
+test('under exactly-once delivery says which acks do not count', async (context) => {
+  const { clock, publish, pull, ack, nack } = await setUp(context, { isExactlyOnce: true });
+  await publish(['one'], ['two']);
+  const first = await pull();
+  assert.deepEqual(await ack(first.slice(0, 1)), ['ok']);
+  assert.deepEqual(await ack(first.slice(0, 1)), ['invalid']);
+  nack(first.slice(1));
+  assert.deepEqual(await ack(first.slice(1)), ['invalid']);
+  const again = await pull();
+  clock.advance(10_020);
+  assert.deepEqual(textsOf(await pull()), ['two']);
+  assert.deepEqual(await ack(again), ['invalid']);
+});
+
+test('gives a key to one of two streams, and other keys to the other', async (context) => {
+  const { broker, publish } = await setUp(context, { isOrdered: true });
+  const subscription = broker.subscription(name);
+  const pullers = [new Puller(broker, 100), new Puller(broker, 100)];
+  for (const puller of pullers) subscription.addConsumer(puller);
+  for (let round = 0; round < 60; round++) await publish([`${round}`, { key: `key-${round % 3}` }]);
+  const deliveredCount = () => pullers.reduce((sum, { delivered }) => sum + delivered.length, 0);
+  await until(() => deliveredCount() === 60);
+  for (const key of ['key-0', 'key-1', 'key-2']) {
+    const holders = pullers.filter(({ delivered }) => delivered.some((one) => one.key === key));
+    assert.equal(holders.length, 1);
+    const numbers =
+      holders[0]?.delivered.filter((one) => one.key === key).map(({ text }) => Number(text)) ?? [];
+    assert.deepEqual(
+      numbers,
+      numbers.toSorted((a, b) => a - b),
+    );
+  }
+});
+
+test('delivers what a filter lets through', async (context) => {
+  const filter = 'attributes.kind = "a" AND NOT attributes:skip';
+  const { broker, publish, pull } = await setUp(context, { filter });
+  await publish(['one', { attributes: { kind: 'a' } }], ['two', { attributes: { kind: 'b' } }], ['three']);
+  await publish(['four', { attributes: { kind: 'a', skip: '' } }], ['five', { attributes: { kind: 'a' } }]);
+  const delivered = await pull();
+  assert.deepEqual(textsOf(delivered), ['one', 'five']);
+  assert.equal(broker.backlog().find(({ subscription }) => subscription === name)?.unackedCount, 2);
+});
+
+test('refuses a filter with the position of what does not fit', async (context) => {
+  const { broker } = await setUp(context);
+  const create = (filter: string) =>
+    broker.resources.createSubscription({ name: `${name}-2`, topic, filter });
+  await assert.rejects(
+    create('attributes.a = b'),
+    refusal('INVALID_ARGUMENT', /b was not expected at position 15/),
+  );
+  await assert.rejects(
+    create('attributes:a AND'),
+    refusal('INVALID_ARGUMENT', /the end was not expected at position 16/),
+  );
+  await assert.rejects(create('(attributes:a'), refusal('INVALID_ARGUMENT', /the end was not expected/));
+  await assert.rejects(
+    create('attributes:a AND attributes:b OR attributes:c'),
+    refusal('INVALID_ARGUMENT', /parentheses/),
+  );
+  await assert.rejects(create(`attributes:${'a'.repeat(246)}`), refusal('INVALID_ARGUMENT', /at most 256/));
+  await create('hasPrefix(attributes."x/y", "a\\u0062") OR (attributes.b != "1" AND -attributes:c)');
+});
+
+test('goes back to a snapshot: what was unacked then, and all that came since', async (context) => {
+  const { broker, publish, pull, ack } = await setUp(context);
+  await publish(['a'], ['b'], ['c']);
+  const [a, ...rest] = await pull();
+  await ack(a ? [a] : []);
+  const settings = await broker.resources.createSnapshot({ name: snapshot, subscription: name });
+  assert.equal(settings.topic, topic);
+  await ack(rest);
+  await publish(['d']);
+  await ack(await pull());
+  assert.deepEqual(await pull(), []);
+  await broker.resources.seekToSnapshot(name, snapshot);
+  assert.deepEqual(textsOf(await pull()), ['b', 'c', 'd']);
+  await assert.rejects(
+    broker.resources.seekToSnapshot(deadName, snapshot),
+    refusal('FAILED_PRECONDITION', /they must match in order for Seek work/),
+  );
+});
+
+test('seeks to a time: forward purges, backward replays what is retained', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context, { retainsAcked: true });
+  await publish(['old']);
+  clock.advance(minute);
+  const between = clock.now();
+  await publish(['new']);
+  await ack(await pull());
+  await broker.resources.seekToTime(name, between);
+  assert.deepEqual(textsOf(await pull()), ['new']);
+  await broker.resources.seekToTime(name, clock.now() + minute);
+  assert.deepEqual(await pull(), []);
+  await broker.resources.seekToTime(name, between - 2 * minute);
+  assert.deepEqual(textsOf(await pull()), ['old', 'new']);
+});
+
+test('does not bring back what was acked and is not retained', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context);
+  const start = clock.now();
+  await publish(['acked'], ['kept']);
+  await ack((await pull()).slice(0, 1));
+  await broker.resources.seekToTime(name, start);
+  assert.deepEqual(textsOf(await pull()), ['kept']);
+});
+
+test('replays to a subscription what its topic retained before it was created', async (context) => {
+  const { broker, clock, publish } = await setUp(context, {}, 10 * minute);
+  const start = clock.now();
+  await publish(['early']);
+  const late = `${name}-late`;
+  await broker.resources.createSubscription({ name: late, topic });
+  assert.deepEqual(await pullNow(broker, late, 10), []);
+  await broker.resources.seekToTime(late, start);
+  assert.deepEqual(textsOf(await pullNow(broker, late, 10)), ['early']);
+});
+
+test('drops what is older than the retention', async (context) => {
+  const { broker, clock, publish, pull } = await setUp(context, { retentionMs: 10 * minute });
+  await publish(['old']);
+  clock.advance(5 * minute);
+  await publish(['new']);
+  clock.advance(5 * minute + 1);
+  assert.deepEqual(textsOf(await pull()), ['new']);
+  await broker.sweep();
+  assert.equal(broker.backlog().find(({ subscription }) => subscription === name)?.unackedCount, 1);
+});
+
+test('deletes a subscription that nobody used for its expiration, and no other', async (context) => {
+  const { broker, clock, pull } = await setUp(context, { expirationMs: 7 * day });
+  clock.advance(7 * day - minute);
+  await pull();
+  clock.advance(6 * day);
+  await broker.sweep();
+  assert.ok(broker.subscription(name));
+  clock.advance(day + minute);
+  await broker.sweep();
+  assert.throws(() => broker.subscription(name), refusal('NOT_FOUND', 'Subscription does not exist'));
+  assert.ok(broker.subscription(deadName));
+});
+
+test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {
+  const { broker, publish } = await setUp(context);
+  await publish(['one']);
+  await broker.resources.detachSubscription(name);
+  assert.throws(() => broker.pullable(name), refusal('FAILED_PRECONDITION', /detached/));
+  await assert.rejects(broker.resources.seekToTime(name, 0), refusal('FAILED_PRECONDITION', /detached/));
+  assert.deepEqual(
+    broker.resources.listTopicSubscriptions(topic, { pageSize: 0, pageToken: '' }).entries,
+    [],
+  );
+});
+
+test('keeps what subscriptions of a deleted topic hold', async (context) => {
+  const { broker, publish, pull } = await setUp(context);
+  await publish(['one']);
+  await broker.resources.deleteTopic(topic);
+  assert.equal(broker.subscription(name).settings.topic, '_deleted-topic_');
+  assert.deepEqual(textsOf(await pull()), ['one']);
+  await assert.rejects(publish(['two']), refusal('NOT_FOUND', 'Topic not found'));
+});
+
+test('lists in pages, and refuses a token that is none', async (context) => {
+  const { broker } = await setUp(context);
+  for (let number = 0; number < 5; number++) {
+    await broker.resources.createTopic({ name: `projects/project/topics/page-${number}` });
+  }
+  const names: string[] = [];
+  let pageToken = '';
+  do {
+    const page = broker.resources.listTopics('projects/project', { pageSize: 3, pageToken });
+    assert.ok(page.entries.length <= 3);
+    names.push(...page.entries.map((entry) => entry.name));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  assert.equal(names.length, 7);
+  assert.deepEqual(names, names.toSorted());
+  assert.throws(
+    () => broker.resources.listTopics('projects/project', { pageSize: 3, pageToken: 'nonsense' }),
+    refusal('INVALID_ARGUMENT', /page_token/),
+  );
+});
+
+test('changes what a mask names, and refuses what cannot be changed', async (context) => {
+  const { broker } = await setUp(context, { labels: { kept: 'yes' } });
+  const update = (paths: string[], input: Partial<SubscriptionInput> = {}) =>
+    broker.resources.updateSubscription({ name, topic, ...input }, paths);
+  const updated = await update(['ack_deadline_seconds', 'labels'], {
+    ackDeadlineMs: 30_000,
+    labels: { changed: 'yes' },
+    retainsAcked: true,
+  });
+  assert.equal(updated.ackDeadlineMs, 30_000);
+  assert.deepEqual(updated.labels, { changed: 'yes' });
+  assert.equal(updated.retainsAcked, false);
+  const bad = 'Invalid update_mask provided in the UpdateSubscriptionRequest:';
+  await assert.rejects(
+    update([]),
+    refusal(
+      'INVALID_ARGUMENT',
+      'The update_mask in the UpdateSubscriptionRequest must be set, and must contain a non-empty paths list.',
+    ),
+  );
+  await assert.rejects(
+    update(['enable_message_ordering']),
+    refusal(
+      'INVALID_ARGUMENT',
+      `${bad} the enable_message_ordering field in the Subscription is not mutable.`,
+    ),
+  );
+  await assert.rejects(
+    update(['nonsense']),
+    refusal('INVALID_ARGUMENT', /nonsense is not a known Subscription field/),
+  );
+  await assert.rejects(
+    broker.resources.updateTopic({ name: 'projects/project/topics/none' }, ['labels']),
+    refusal('NOT_FOUND', 'Topic not found.'),
+  );
+});
+
+test('refuses settings out of their bounds, with the texts of the service', async (context) => {
+  const { broker } = await setUp(context);
+  const create = (input: Partial<SubscriptionInput>) =>
+    broker.resources.createSubscription({ name: `${name}-2`, topic, ...input });
+  const cases: [Partial<SubscriptionInput>, RefusalCode, string | RegExp][] = [
+    [{ ackDeadlineMs: 9_000 }, 'INVALID_ARGUMENT', 'ack_deadline_secs out of bounds'],
+    [{ ackDeadlineMs: 601_000 }, 'INVALID_ARGUMENT', 'ack_deadline_secs out of bounds'],
+    [{ retentionMs: 599_000 }, 'INVALID_ARGUMENT', 'message_retention_duration out of bounds'],
+    [
+      { name: 'projects/project/subscriptions/ab' },
+      'INVALID_ARGUMENT',
+      'Invalid [subscriptions] name: (name=projects/project/subscriptions/ab)',
+    ],
+    [{ topic: 'projects/project/topics/none' }, 'NOT_FOUND', 'Subscription topic does not exist'],
+    [
+      { deadLetterPolicy: { topic: 'projects/project/topics/none', attemptsMax: 5 } },
+      'NOT_FOUND',
+      'Dead letter topic not found',
+    ],
+    [
+      { deadLetterPolicy: { topic, attemptsMax: 4 } },
+      'OUT_OF_RANGE',
+      'The value for max_delivery_attempts is too small. You passed 4 in the request, but the minimum value is 5.',
+    ],
+    [
+      { deadLetterPolicy: { topic, attemptsMax: 101 } },
+      'OUT_OF_RANGE',
+      'The value for max_delivery_attempts is too large. You passed 101 in the request, but the maximum value is 100.',
+    ],
+    [
+      { retryPolicy: { maximumBackoffMs: 601_000 } },
+      'INVALID_ARGUMENT',
+      'The value for maximum_backoff is out of bounds. You passed 601s in the request, but the value must be between 0s and 600s.',
+    ],
+    [
+      { retryPolicy: { minimumBackoffMs: 20_000, maximumBackoffMs: 10_000 } },
+      'INVALID_ARGUMENT',
+      'The value for maximum_backoff is too small. You passed 10s in the request, but the minimum value is 20s.',
+    ],
+    [{ labels: { 'Bad Key!': 'v' } }, 'INVALID_ARGUMENT', /Invalid label key/],
+  ];
+  for (const [input, code, text] of cases) await assert.rejects(create(input), refusal(code, text));
+  await create({ ackDeadlineMs: 600_000, retentionMs: 600_000 });
+  await assert.rejects(create({}), refusal('ALREADY_EXISTS', 'Subscription already exists'));
+});
+
+test('takes 1,000 messages a publish, not 1,001 and not none', async (context) => {
+  const { broker } = await setUp(context);
+  const messages = Array.from({ length: 1_001 }, () => createMessage('x'));
+  assert.equal((await broker.publish(topic, messages.slice(1))).length, 1_000);
+  await assert.rejects(
+    broker.publish(topic, messages),
+    refusal('INVALID_ARGUMENT', 'Too many messages to publish'),
+  );
+  await assert.rejects(broker.publish(topic, []), refusal('INVALID_ARGUMENT', 'No messages to publish'));
+});

@@ -1,0 +1,74 @@
+/** What the tests share: an emulator with a folder of its own, and the official client of it. */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, type TestContext } from 'node:test';
+import { type Message, PubSub, type Subscription } from '@google-cloud/pubsub';
+import { createEmulator, type Emulator, type EmulatorOptions } from '../src/emulator.ts';
+
+process.env.METADATA_SERVER_DETECTION = 'none';
+
+const folders: string[] = [];
+after(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Removed when all tests of the file have ended. */
+export function createFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'emulator-'));
+  folders.push(folder);
+  return folder;
+}
+
+export async function startEmulator(
+  context: TestContext,
+  options: Partial<EmulatorOptions> = {},
+): Promise<Emulator> {
+  const emulator = await createEmulator({ dataDir: options.dataDir ?? createFolder(), ...options });
+  let isClosed = false;
+  const { close } = emulator;
+  emulator.close = async () => {
+    if (isClosed) return;
+    isClosed = true;
+    await close();
+  };
+  context.after(() => emulator.close());
+  return emulator;
+}
+
+export function createClient(context: TestContext, { port }: { port: number }): PubSub {
+  const client = new PubSub({ projectId: 'project', apiEndpoint: `127.0.0.1:${port}`, emulatorMode: true });
+  context.after(() => client.close());
+  return client;
+}
+
+/** The next `count` messages of a subscription, which is then closed. */
+export async function receive(
+  subscription: Subscription,
+  count: number,
+  settle: (message: Message) => void = (message) => message.ack(),
+): Promise<Message[]> {
+  const messages: Message[] = [];
+  const received = Promise.withResolvers<void>();
+  subscription.on('message', (message: Message) => {
+    messages.push(message);
+    settle(message);
+    if (messages.length >= count) received.resolve();
+  });
+  subscription.on('error', (error) => received.reject(error));
+  await received.promise;
+  subscription.close();
+  await once(subscription, 'close');
+  subscription.removeAllListeners();
+  return messages;
+}
+
+/** Resolves when `condition` holds. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+export function texts(messages: { data: Buffer }[]): string[] {
+  return messages.map(({ data }) => data.toString());
+}

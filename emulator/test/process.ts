@@ -1,0 +1,112 @@
+/** The emulator as a process of its own, to be killed and traced, and a raw gRPC client for it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
+import { encodeField, FieldScanner } from '../src/protobuf.ts';
+
+const main = join(import.meta.dirname, '../src/main.ts');
+
+export interface EmulatorProcess {
+  child: ChildProcess;
+  pid: number;
+  port: number;
+  output: () => string;
+  kill(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Runs main.ts, under `wrapper` when one is given, and resolves when it is ready. */
+export async function startProcess(
+  context: TestContext,
+  flags: string[],
+  wrapper: string[] = [],
+): Promise<EmulatorProcess> {
+  const [command = '', ...args] = [...wrapper, process.execPath, main, '--host-port=127.0.0.1:0', ...flags];
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const ready = Promise.withResolvers<string>();
+  const collect = (data: Buffer) => {
+    output += data.toString();
+    const port = /PUBSUB_EMULATOR_HOST=127\.0\.0\.1:(\d+)/.exec(output)?.[1];
+    if (port) ready.resolve(port);
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  child.on('exit', () => ready.reject(new Error(`the emulator ended: ${output}`)));
+  context.after(() => child.kill('SIGKILL'));
+  const port = Number(await ready.promise);
+  return {
+    child,
+    pid: child.pid ?? 0,
+    port,
+    output: () => output,
+    async kill(signal) {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      child.kill(signal);
+      const [code] = await once(child, 'exit');
+      return code as number | null;
+    },
+  };
+}
+
+/** Runs main.ts until it ends by itself. */
+export async function runProcess(flags: string[]): Promise<{ code: number; output: string }> {
+  const child = spawn(process.execPath, [main, '--host-port=127.0.0.1:0', ...flags]);
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  const [code] = await once(child, 'exit');
+  return { code: code as number, output };
+}
+
+const asBytes = (bytes: Buffer) => bytes;
+
+/** Calls methods with encoded requests. */
+export function createRawClient(context: TestContext, port: number) {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  return (service: string, method: string, request: Buffer): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const path = `/google.pubsub.v1.${service}/${method}`;
+      client.makeUnaryRequest(path, asBytes, asBytes, request, (error, response) => {
+        if (error) reject(error);
+        else resolve(response ?? Buffer.alloc(0));
+      });
+    });
+}
+
+export function publishRequest(topic: string, texts: string[]): Buffer {
+  const messages = texts.map((text) => encodeField(2, encodeField(1, text)));
+  return Buffer.concat([encodeField(1, topic), ...messages]);
+}
+
+export function pullRequest(subscription: string, count: number): Buffer {
+  return Buffer.concat([
+    encodeField(1, subscription),
+    Buffer.from([2 << 3, 1, 3 << 3, (count % 128) | 128, count >> 7]),
+  ]);
+}
+
+/** Of a PullResponse. */
+export function readPulled(response: Buffer): { ackId: string; text: string }[] {
+  const pulled = [];
+  const fields = new FieldScanner(response);
+  while (fields.next()) {
+    const received = new FieldScanner(response, fields.start, fields.end);
+    let ackId = '';
+    let text = '';
+    while (received.next()) {
+      if (received.field === 1) ackId = received.text();
+      if (received.field !== 2) continue;
+      const message = new FieldScanner(response, received.start, received.end);
+      while (message.next()) if (message.field === 1) text = message.text();
+    }
+    pulled.push({ ackId, text });
+  }
+  return pulled;
+}

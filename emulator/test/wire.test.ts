@@ -1,0 +1,273 @@
+/** gRPC as raw bytes: limits, statuses, keepalive, health and how it closes. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import type { Emulator } from '../src/emulator.ts';
+import { encodeField, FieldScanner } from '../src/protobuf.ts';
+import { createFolder, startEmulator } from './harness.ts';
+import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
+
+const topic = 'projects/project/topics/orders';
+const subscription = 'projects/project/subscriptions/orders-writer';
+const asBytes = (bytes: Buffer) => bytes;
+
+async function setUp(context: TestContext, settings: Record<string, unknown> = {}) {
+  const declarations = JSON.stringify({
+    topics: [{ name: topic }],
+    subscriptions: [{ name: subscription, topic, ...settings }],
+  });
+  const emulator = await startEmulator(context, { declarations });
+  return { emulator, call: createRawClient(context, emulator.port) };
+}
+
+function hasStatus(code: status, text: string | RegExp) {
+  return (error: unknown) => {
+    const { code: actual, details } = error as ServiceError;
+    assert.equal(actual, code, details);
+    if (typeof text === 'string') assert.equal(details, text);
+    else assert.match(details, text);
+    return true;
+  };
+}
+
+function openStream(context: TestContext, { port }: Emulator) {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  return client.makeBidiStreamRequest('/google.pubsub.v1.Subscriber/StreamingPull', asBytes, asBytes);
+}
+
+/** subscription, stream_ack_deadline_seconds, protocol_version. */
+function firstRequest(deadlineSeconds = 10, protocolVersion = 1): Buffer {
+  return Buffer.concat([
+    encodeField(1, subscription),
+    Buffer.from([5 << 3, deadlineSeconds, 10 << 3, protocolVersion]),
+  ]);
+}
+
+test('answers with the status and text of the service', async (context) => {
+  const { call } = await setUp(context);
+  const ids = Buffer.concat([encodeField(1, subscription), encodeField(2, 'garbage')]);
+  await assert.rejects(
+    call('Subscriber', 'Acknowledge', ids),
+    hasStatus(status.INVALID_ARGUMENT, 'Invalid ack id (ack_id=garbage)'),
+  );
+  await assert.rejects(
+    call('Subscriber', 'Acknowledge', encodeField(1, subscription)),
+    hasStatus(status.INVALID_ARGUMENT, 'No ack ids specified.'),
+  );
+  await assert.rejects(
+    call('Publisher', 'Publish', publishRequest(`${topic}-none`, ['x'])),
+    hasStatus(status.NOT_FOUND, 'Topic not found'),
+  );
+  await assert.rejects(
+    call('Publisher', 'Publish', Buffer.concat([encodeField(1, topic), encodeField(2, '')])),
+    hasStatus(status.INVALID_ARGUMENT, 'Some messages are empty'),
+  );
+  await assert.rejects(
+    call('Publisher', 'CreateTopic', encodeField(1, 'projects/project/topics/é')),
+    hasStatus(status.INVALID_ARGUMENT, 'Invalid [topics] name: (name=projects/project/topics/é)'),
+  );
+  await assert.rejects(
+    call('SchemaService', 'GetSchema', Buffer.alloc(0)),
+    hasStatus(status.UNIMPLEMENTED, /SchemaService\/GetSchema is not supported by this emulator/),
+  );
+  await assert.rejects(
+    call('Publisher', 'Publish', Buffer.from([0x0a, 0x50, 0x61])),
+    hasStatus(status.INVALID_ARGUMENT, /cannot be decoded/),
+  );
+});
+
+test('takes a publish of 10 MiB and refuses a larger one at once', async (context) => {
+  const { call } = await setUp(context);
+  const overhead = publishRequest(topic, ['x'.repeat(10_000_000)]).length - 10_000_000;
+  const largest = 'x'.repeat(10_485_760 - overhead);
+  assert.equal((await call('Publisher', 'Publish', publishRequest(topic, [largest]))).length, 15);
+  const pulled = readPulled(
+    await call('Subscriber', 'Pull', pullRequest(subscription, 10)).catch(() => Buffer.alloc(0)),
+  );
+  assert.ok(pulled.length <= 1);
+  await assert.rejects(
+    call('Publisher', 'Publish', publishRequest(topic, [`${largest}x`])),
+    hasStatus(status.INVALID_ARGUMENT, 'Request payload size exceeds the limit: 10485760 bytes.'),
+  );
+  await assert.rejects(
+    call('Publisher', 'Publish', publishRequest(topic, ['x'.repeat(20_000_000)])),
+    hasStatus(status.RESOURCE_EXHAUSTED, /larger than max/),
+  );
+});
+
+test('replaces a message_id and publish_time that a client sends', async (context) => {
+  const { call } = await setUp(context);
+  const message = Buffer.concat([
+    encodeField(1, 'text'),
+    encodeField(3, 'mine'),
+    encodeField(4, Buffer.from([8, 1])),
+  ]);
+  const response = await call(
+    'Publisher',
+    'Publish',
+    Buffer.concat([encodeField(1, topic), encodeField(2, message)]),
+  );
+  const pulled = await call('Subscriber', 'Pull', pullRequest(subscription, 1));
+  const published = new FieldScanner(response);
+  published.next();
+  assert.ok(pulled.includes(published.text()));
+  assert.ok(!pulled.includes('mine'));
+});
+
+test('answers the keepalive of protocol version 1, and refuses a bad first request', async (context) => {
+  const { emulator } = await setUp(context);
+  const stream = openStream(context, emulator);
+  stream.on('error', () => {});
+  stream.write(firstRequest());
+  stream.write(Buffer.alloc(0));
+  const [response] = (await once(stream, 'data')) as [Buffer];
+  assert.deepEqual([...response], [(4 << 3) | 2, 0]);
+  stream.cancel();
+  const bad = openStream(context, emulator);
+  bad.write(firstRequest(9));
+  const [error] = await once(bad, 'error').catch((cause: Error) => [cause]);
+  hasStatus(status.INVALID_ARGUMENT, 'stream_ack_deadline_seconds must be between 10 and 600 seconds')(error);
+});
+
+test('confirms acks on a stream under exactly-once delivery', async (context) => {
+  const { emulator, call } = await setUp(context, { enableExactlyOnceDelivery: true });
+  await call('Publisher', 'Publish', publishRequest(topic, ['one']));
+  const stream = openStream(context, emulator);
+  stream.on('error', () => {});
+  stream.write(firstRequest());
+  const [delivery] = (await once(stream, 'data')) as [Buffer];
+  const [received] = readPulled(delivery);
+  stream.write(encodeField(2, received?.ackId ?? ''));
+  const [confirmed] = (await once(stream, 'data')) as [Buffer];
+  const fields = new FieldScanner(confirmed);
+  fields.next();
+  assert.equal(fields.field, 5);
+  assert.deepEqual(confirmed.subarray(fields.start, fields.end), encodeField(1, received?.ackId ?? ''));
+  stream.write(encodeField(2, received?.ackId ?? ''));
+  const [refused] = (await once(stream, 'data')) as [Buffer];
+  const again = new FieldScanner(refused);
+  again.next();
+  assert.deepEqual(refused.subarray(again.start, again.end), encodeField(2, received?.ackId ?? ''));
+  stream.cancel();
+});
+
+test('closes the streams of a subscription that is deleted', async (context) => {
+  const { emulator, call } = await setUp(context);
+  const stream = openStream(context, emulator);
+  stream.write(firstRequest());
+  stream.write(Buffer.alloc(0));
+  await once(stream, 'data');
+  const failed = once(stream, 'error').catch((cause: Error) => [cause]);
+  await call('Subscriber', 'DeleteSubscription', encodeField(1, subscription));
+  const [error] = await failed;
+  hasStatus(status.NOT_FOUND, 'Subscription does not exist (resource=orders-writer)')(error);
+});
+
+test('gives Pull an empty answer before the client gives up', async (context) => {
+  const { emulator } = await setUp(context);
+  const client = new Client(`127.0.0.1:${emulator.port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  const request = Buffer.concat([encodeField(1, subscription), Buffer.from([3 << 3, 10])]);
+  const response = await new Promise<Buffer | undefined>((resolve, reject) => {
+    const deadline = Date.now() + 1_300;
+    const path = '/google.pubsub.v1.Subscriber/Pull';
+    client.makeUnaryRequest(path, asBytes, asBytes, request, { deadline }, (error, answer) => {
+      if (error) reject(error);
+      else resolve(answer);
+    });
+  });
+  assert.equal(response?.length, 0);
+});
+
+test('tells its health over gRPC and HTTP on the same port', async (context) => {
+  const { emulator } = await setUp(context);
+  const client = new Client(`127.0.0.1:${emulator.port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  const health = await new Promise<Buffer | undefined>((resolve, reject) => {
+    client.makeUnaryRequest(
+      '/grpc.health.v1.Health/Check',
+      asBytes,
+      asBytes,
+      Buffer.alloc(0),
+      (error, answer) => {
+        if (error) reject(error);
+        else resolve(answer);
+      },
+    );
+  });
+  assert.deepEqual([...(health ?? [])], [8, 1]);
+  for (const [path, code, text] of [
+    ['/', 200, /^Ok\n$/],
+    ['/healthz', 200, /ok/],
+    ['/readyz', 200, /ready/],
+    [
+      '/metrics',
+      200,
+      /pubsub_emulator_unacked_messages\{subscription="projects\/project\/subscriptions\/orders-writer"\} 0/,
+    ],
+    ['/_emulator/backlog', 200, /unackedCount/],
+    ['/none', 404, /Not Found/],
+  ] as const) {
+    const response = await fetch(`http://127.0.0.1:${emulator.port}${path}`);
+    assert.equal(response.status, code);
+    assert.match(await response.text(), text);
+  }
+});
+
+test('stays up under nonsense: random bytes, half a preface, HTTP/2 that is no gRPC', async (context) => {
+  const { emulator, call } = await setUp(context);
+  for (const bytes of ['P', 'PRI * HTTP/2.0\r\n', '\x16\x03\x01\x02', 'GET', '\0'.repeat(1_000)]) {
+    const socket = connect(emulator.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.resume();
+    socket.end(bytes);
+    await once(socket, 'close');
+  }
+  const session = connectHttp2(`http://127.0.0.1:${emulator.port}`);
+  const request = session.request({ ':path': '/' });
+  const [headers] = await once(request, 'response');
+  assert.equal(headers[':status'], 415);
+  request.resume();
+  session.close();
+  await call('Publisher', 'Publish', publishRequest(topic, ['still there']));
+});
+
+test('ends with 0 on SIGTERM, and its streams with UNAVAILABLE', async (context) => {
+  const declarations = JSON.stringify({
+    topics: [{ name: 'orders' }],
+    subscriptions: [{ name: 'orders-writer', topic: 'orders' }],
+  });
+  const flags = [`--data-dir=${createFolder()}`, '--project=project', `--declare=${declarations}`];
+  const emulator = await startProcess(context, flags);
+  const client = new Client(`127.0.0.1:${emulator.port}`, credentials.createInsecure());
+  const stream = client.makeBidiStreamRequest('/google.pubsub.v1.Subscriber/StreamingPull', asBytes, asBytes);
+  stream.write(firstRequest());
+  stream.write(Buffer.alloc(0));
+  await once(stream, 'data');
+  const failed = once(stream, 'error').catch((cause: Error) => [cause]);
+  const ended = emulator.kill('SIGTERM');
+  hasStatus(status.UNAVAILABLE, 'The emulator is shutting down.')((await failed)[0]);
+  assert.equal(await ended, 0);
+  client.close();
+});
+
+test('refuses a declaration that differs from what exists', async (context) => {
+  const dataDir = createFolder();
+  const declare = (seconds: number) =>
+    JSON.stringify({
+      topics: [{ name: topic }],
+      subscriptions: [{ name: subscription, topic, ackDeadlineSeconds: seconds }],
+    });
+  const first = await startEmulator(context, { dataDir, declarations: declare(20) });
+  await first.close();
+  const second = await startEmulator(context, { dataDir, declarations: declare(20) });
+  await second.close();
+  await assert.rejects(
+    startEmulator(context, { dataDir, declarations: declare(30) }),
+    /orders-writer exists with ackDeadlineMs 20000, but 30000 is declared/,
+  );
+});
