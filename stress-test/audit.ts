@@ -85,7 +85,7 @@ async function checkMongoDb(mongo: MongoClient): Promise<void> {
 async function obtainRun(source: AuditOptions['source'], records: StoredRecords) {
   if (source.kind === 'k6') return { run: await readK6Run(source), documentsBefore: 0 };
   const load = source;
-  await mkdir(load.folder, { recursive: true });
+  await createFolder(load.folder);
   const beganAt = await readApiClock(load.baseUrl);
   await pause(1_000); // into the first second in which nothing has an id
   const first = firstSecond({ beganAt });
@@ -108,6 +108,12 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
   endProgress();
   console.error(`load: ${describe(run)}`);
   return { run, documentsBefore };
+}
+
+async function createFolder(folder: string): Promise<void> {
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw new NotJudged(`--out: ${error.message}`);
+  });
 }
 
 function describe(run: Run): string {

@@ -1,4 +1,5 @@
 /** The audit's command line. */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 export const help = `Proves that every confirmed id is in MongoDB exactly once.
@@ -11,7 +12,7 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
   --base-url URL     where the api is; default $BASE_URL or http://assessment.local
   --connections N    requests at once, 1 to 20000; default 100
   --duration TIME    of the load, such as 30s or 5m; default 30s. Ctrl-C ends it early; the audit follows
-  --out FOLDER       where ids.txt is written; default stress-test/out
+  --out FOLDER       where ids.txt is written; made if its parent is there; default stress-test/out
   --settle TIME      something is missing: gives up when nothing has arrived for so long; default 2m
   --quiet TIME       all is there: judges when nothing more has arrived for so long; default 30s
   --summary FILE     what k6 wrote for --summary-export
@@ -22,6 +23,8 @@ MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/asse
 The writer has to be running, and nothing else may write meanwhile.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
 `;
+
+const defaultFolder = join(import.meta.dirname, 'out');
 
 export interface AuditOptions {
   source:
@@ -67,7 +70,7 @@ function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): A
       baseUrl: readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local')),
       connections: readConnections(values.connections ?? '100'),
       durationMs: readTime('--duration', values.duration ?? '30s'),
-      folder: readFolder(values.out ?? 'stress-test/out'),
+      folder: readFolder(values.out ?? defaultFolder),
     };
   }
   for (const name of ['base-url', 'connections', 'duration', 'out'] as const) {

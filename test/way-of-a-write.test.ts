@@ -27,6 +27,15 @@ describe('the way of a write', needs('mongodb', 'broker'), () => {
     });
   }
 
+  /** Sends bytes as they are and returns everything that comes back until the connection ends. */
+  async function exchange(text: string): Promise<string> {
+    const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    socket.end(text);
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    return answer;
+  }
+
   async function stored(id: string) {
     return (
       await until(
@@ -121,6 +130,30 @@ describe('the way of a write', needs('mongodb', 'broker'), () => {
     });
   }
 
+  test('POST /api/records refuses an empty body with 400, whether its length is given or not', async () => {
+    const json = { 'content-type': 'application/json' };
+    assert.match((await post('', json)).body.message, /body: wants JSON, got nothing/);
+    const chunked = await request(`${url}/api/records`, {
+      method: 'POST',
+      headers: json,
+      body: new ReadableStream({ start: (controller) => controller.close() }),
+      duplex: 'half',
+    } as RequestInit);
+    assert.equal(chunked.status, 400);
+    const none = await exchange(
+      'POST /api/records HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\r\n',
+    );
+    assert.match(none, /^HTTP\/1\.1 400 /);
+    assert.match(none, /body: wants JSON, got nothing/);
+  });
+
+  test('POST /api/records takes a body that grows to six times its size as BSON', async () => {
+    const text = `{"a":[${Array(131_000).fill(1).join(',')}]}`;
+    const { status, body } = await post(text);
+    assert.equal(status, 202);
+    assert.equal(JSON.stringify((await stored(body.ids[0])).document), text);
+  });
+
   test('POST /api/records refuses what is not called JSON with 415', async () => {
     assert.equal((await post('{}', { 'content-type': 'text/plain' })).status, 415);
     const latin = await post('{}', { 'content-type': 'application/json; charset=latin1' });
@@ -177,15 +210,17 @@ describe('the way of a write', needs('mongodb', 'broker'), () => {
   ];
   for (const [what, text, status, code] of noHttp) {
     test(`${what} gets ${status} in the error shape, and the api goes on`, async () => {
-      const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
-      socket.end(text);
-      let answer = '';
-      for await (const chunk of socket) answer += chunk;
+      const answer = await exchange(text);
       assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `));
       assert.equal(JSON.parse(answer.slice(answer.indexOf('{'))).code, code);
       assert.equal((await request(`${url}/healthz`)).status, 200);
     });
   }
+
+  test('garbage behind a request takes its answer away, but never turns it into a refusal', async () => {
+    const answer = await exchange('GET /api/data HTTP/1.1\r\nHost: a\r\n\r\n\0garbage\r\n\r\n');
+    assert.equal(answer, '');
+  });
 
   test('an unreadable envelope goes to the dead-letter topic with its reason, and others are stored', async () => {
     process.env.PUBSUB_EMULATOR_HOST = system.broker.host;

@@ -1,6 +1,6 @@
 /**
  * The bound on requests in flight, in front of everything else, so that a refusal costs as little as
- * possible. Only /api/ counts: health, metrics and the dashboard have to answer under any load.
+ * possible. Health and metrics do not count: they have to answer under any load.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError } from './errors.ts';
@@ -11,6 +11,9 @@ export interface Admission {
   /** From now on every answer closes its connection, so that clients go elsewhere. */
   drain(): void;
 }
+
+/** By the exact target: in any other spelling a request counts, wherever it is routed to. */
+const uncounted = new Set(['/healthz', '/servez', '/readyz', '/metrics']);
 
 const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
 
@@ -27,7 +30,7 @@ export function createAdmission(
 
   function listener(request: IncomingMessage, response: ServerResponse) {
     if (isDraining) response.setHeader('Connection', 'close');
-    if (request.url?.startsWith('/api/')) {
+    if (!uncounted.has(request.url ?? '')) {
       if (inFlight >= options.inFlightMax) {
         options.onRefused?.(overloaded);
         refuse(response, overloaded);

@@ -1,6 +1,7 @@
 /** The route table, and the one place where an error becomes an answer. Does not listen. */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { refuse } from './admission.ts';
+import type { Backlog } from './backlog.ts';
 import { ApiError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -17,6 +18,7 @@ export interface AppDependencies {
   dataRoute: RequestHandler;
   publisher: Publisher;
   reader: Reader;
+  backlog: Backlog;
   readiness: Readiness;
   metrics: Metrics;
   logger: Logger;
@@ -38,7 +40,11 @@ export function createApp(dependencies: AppDependencies): Express {
     .all(only('GET, HEAD'));
   app
     .route('/api/records')
-    .post(requireJson, express.json({ limit: bodyBytesMax }), timed('records', records.create))
+    .post(
+      requireJson,
+      express.json({ limit: bodyBytesMax, verify: refuseEmptyBody }),
+      timed('records', records.create),
+    )
     .all(only('POST'));
   app.route('/api/records/:id').get(timed('record', records.find)).all(only('GET, HEAD'));
   app.use(createHealthRouter({ ...dependencies, registry: metrics.registry }));
@@ -60,11 +66,18 @@ export function createApp(dependencies: AppDependencies): Express {
 }
 
 const requireJson: RequestHandler = (request, _response, next) => {
-  if (!request.is('application/json')) {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new ApiError('unsupported_media_type', 'Content-Type: wants application/json.');
   }
   next();
 };
+
+const entityEmpty = 'entity.empty';
+
+/** The body parser takes an empty body for `{}`. It reports what is thrown here, with its `type`. */
+function refuseEmptyBody(_request: unknown, _response: unknown, body: Buffer): void {
+  if (body.length === 0) throw Object.assign(new Error('empty body'), { type: entityEmpty });
+}
 
 function answerErrors({ metrics, logger }: AppDependencies): ErrorRequestHandler {
   return (error, request, response, _next) => {
@@ -86,6 +99,7 @@ function toApiError(error: unknown): ApiError {
   if (type === 'entity.too.large') {
     return new ApiError('payload_too_large', `body: wants at most ${bodyBytesMax} bytes.`);
   }
+  if (type === entityEmpty) return new ApiError('invalid_request', 'body: wants JSON, got nothing.');
   if (type === 'entity.parse.failed') return new ApiError('invalid_request', 'body: wants valid JSON.');
   if (status === 415) {
     return new ApiError(

@@ -21,8 +21,11 @@ export const configSchema = z.object({
   ENVELOPE_WRITES_MAX: integer(envelopeWritesMax, { min: 1, max: envelopeWritesMax }),
   /** 12,000 requests of 3 kB each are 36 MB; what is over gets 503. */
   PUBLISH_BYTES_MAX: integer(64 * 1024 * 1024, { min: 1024 * 1024, max: 1024 * 1024 * 1024 }),
-  /** Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. */
-  READ_CONCURRENCY: integer(2, { min: 1, max: 10 }),
+  /**
+   * Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. One place is the
+   * cache's, the others are for look-ups.
+   */
+  READ_CONCURRENCY: integer(2, { min: 2, max: 10 }),
   /** Sockets; over it a new connection is closed at once. Twice the users, at about 10 kB each. */
   CONNECTIONS_MAX: integer(20_000, { min: 1, max: 1_000_000 }),
   /**
@@ -31,6 +34,6 @@ export const configSchema = z.object({
    * take seconds to follow readiness, its manifest sets more.
    */
   DRAIN_DELAY_MS: integer(500, { min: 0, max: 60_000 }),
-  /** How long a drain may take before the process gives up and exits 1. */
+  /** How long a drain may take, after that delay, before the process gives up and exits 1. */
   DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
 });

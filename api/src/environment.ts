@@ -2,6 +2,7 @@
  * The environment variables that every process shares, and the one way in which
  * any process reads its own: checked by zod at the start, all bad ones named at once.
  */
+import { MongoClient } from 'mongodb';
 import { z } from 'zod';
 
 /** Topic, subscription and namespace names that every part agrees on. They are not settings. */
@@ -31,18 +32,40 @@ export function port(fallback: number) {
   return integer(fallback, { min: 0, max: 65_535 });
 }
 
+/** The database that the URI names, or `assessmentdb`. The driver's own default would be `test`. */
+export function databaseName(uri: string): string {
+  const named = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^/?]+)/.exec(uri)?.[1];
+  return named ? decodeURIComponent(named) : names.database;
+}
+
+/** https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions, on any operating system. */
+const databaseNamePattern = /^[^/\\. "$*<>:|?\0]{1,63}$/;
+
+/** As the driver sees it, which throws for a host or an option that it will not use, and as MongoDB sees names. */
 function isMongoUri(text: string): boolean {
-  return /^mongodb(\+srv)?:\/\/[^\s/]+/.test(text);
+  try {
+    new MongoClient(text);
+    return databaseNamePattern.test(databaseName(text));
+  } catch {
+    return false;
+  }
+}
+
+function isHostAndPort(text: string): boolean {
+  const port = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text)?.[1];
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
 export const sharedVariables = {
   MONGODB_URI: z
     .string()
-    .refine(isMongoUri, { error: 'wants a URI such as mongodb://127.0.0.1:27017/assessmentdb' })
+    .refine(isMongoUri, {
+      error: 'wants a URI that the driver takes, such as mongodb://127.0.0.1:27017/assessmentdb',
+    })
     .default('mongodb://127.0.0.1:27017/assessmentdb'),
   PUBSUB_EMULATOR_HOST: z
     .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, {
+    .refine(isHostAndPort, {
       error: 'wants host:port such as 127.0.0.1:8085, without http://; unset it for the real Pub/Sub',
     })
     .optional(),

@@ -2,6 +2,7 @@
 import closeWithGrace from 'close-with-grace';
 import { createAdmission } from './admission.ts';
 import { createApp } from './app.ts';
+import { watchBacklog } from './backlog.ts';
 import { configSchema } from './config.ts';
 import { names, readEnvironmentOrExit } from './environment.ts';
 import { createLogger } from './log.ts';
@@ -70,10 +71,12 @@ const readiness = createReadiness(
 let isServing = false;
 const dataRoute =
   config.WRITE_PATH === 'direct' ? createDirectDataRoute(database) : createDataRoute({ publisher, reader });
+const backlog = watchBacklog(config);
 const app = createApp({
   dataRoute,
   publisher,
   reader,
+  backlog,
   readiness,
   metrics,
   logger,
@@ -109,7 +112,7 @@ const server = await listen(admission.listener, {
 isServing = true;
 logger.info({ host: config.HOST, port: server.port }, 'listening');
 
-closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
+closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
   logger.info({ signal }, 'draining');
   isServing = false;
   admission.drain();
@@ -117,6 +120,7 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) =>
   await server.close();
   await publisher.close();
   await reader.close();
+  await backlog.close();
   await mongo.close();
   await pubsub.close();
   logger.info('drained');

@@ -1,6 +1,6 @@
 /** How every process reaches MongoDB. */
 import { type Db, MongoClient } from 'mongodb';
-import { names } from './environment.ts';
+import { databaseName } from './environment.ts';
 
 /** Long enough for a slow node's answer, short enough that a stopped one is noticed and tried again. */
 const socketTimeoutMs = 30_000;
@@ -26,8 +26,6 @@ export function createMongoClient(
   });
 }
 
-/** The database that the URI names, or `assessmentdb`. The driver's own default would be `test`. */
 export function openDatabase(client: MongoClient, uri: string): Db {
-  const named = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^/?]+)/.exec(uri)?.[1];
-  return client.db(named ? decodeURIComponent(named) : names.database);
+  return client.db(databaseName(uri));
 }

@@ -4,7 +4,8 @@
  * In the background, once a second at most: the ids that the writer stored last (read-model.ts) are read
  * and looked up by primary key, so an id is only ever answered for a document that is there, and the cost
  * is the same however large the collection is. While MongoDB is away the last known ids are served.
- * Every operation goes through one p-limit, so MongoDB sees at most `concurrency` of them at once.
+ * MongoDB sees at most `concurrency` operations at once: one place is the cache's own, so that look-ups
+ * of single records, however many, do not make it older; the look-ups share the others.
  */
 import type { Db, ObjectId, WithId } from 'mongodb';
 import pLimit from 'p-limit';
@@ -23,7 +24,7 @@ const refreshTimeShareMax = 0.05;
 /** Long enough for a busy node, short enough that a stopped one is told from a slow one. */
 const operationTimeoutMs = 2_000;
 
-/** Look-ups of single records that may wait for their turn; at 2 ms each the last waits a second. */
+/** Look-ups that may wait for their turn; each is answered within `operationTimeoutMs` of its arrival. */
 const lookUpsWaitingMax = 1_000;
 
 interface Snapshot {
@@ -46,11 +47,13 @@ export interface Reader {
 
 export function createReader(
   database: Db,
+  /** `concurrency` from 2 on. */
   options: { concurrency: number; onRefreshFailed?: (error: unknown) => void },
 ): Reader {
   const records = database.collection<Write>(names.collection);
   const readModel = readModelCollection(database);
-  const limit = pLimit(options.concurrency);
+  const limit = pLimit(1);
+  const lookUps = pLimit(options.concurrency - 1);
   let isMetadataCountExact: boolean | undefined;
   let turn = 0;
 
@@ -102,16 +105,24 @@ export function createReader(
     },
     ageSeconds: () => snapshot.ageSeconds(),
     async findRecord(id) {
-      if (limit.pendingCount >= lookUpsWaitingMax) {
+      if (lookUps.pendingCount >= lookUpsWaitingMax) {
         throw new ApiError('overloaded', 'Too many look-ups are waiting for MongoDB. Try again.');
       }
+      const deadline = performance.now() + operationTimeoutMs;
       try {
-        return await limit(() => records.findOne({ _id: id }, { timeoutMS: operationTimeoutMs }));
+        return await lookUps(() => {
+          const timeoutMS = Math.floor(deadline - performance.now());
+          if (timeoutMS <= 0) throw new Error('the look-up waited too long for its turn');
+          return records.findOne({ _id: id }, { timeoutMS });
+        });
       } catch (cause) {
         throw new ApiError('database_unavailable', 'MongoDB is not answering. Try again.', { cause });
       }
     },
-    operations: () => ({ active: limit.activeCount, waiting: limit.pendingCount }),
+    operations: () => ({
+      active: limit.activeCount + lookUps.activeCount,
+      waiting: limit.pendingCount + lookUps.pendingCount,
+    }),
     close: () => snapshot.close(),
   };
 }

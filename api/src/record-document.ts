@@ -20,6 +20,7 @@ export type Parsed = { documents: Record<string, unknown>[] } | { problems: stri
 
 /** `body` is a parsed JSON value: an object, or an array of 1 to `recordsMax` of them. */
 export function parseRecords(body: unknown): Parsed {
+  if (body === undefined) return { problems: ['body: wants JSON, got nothing'] };
   const items = Array.isArray(body) ? body : [body];
   if (items.length === 0 || items.length > recordsMax) {
     return {

@@ -1,6 +1,6 @@
 /** The HTTP server of every process: its limits on slow and idle clients, and how it closes. */
 import { once } from 'node:events';
-import { createServer, type RequestListener, STATUS_CODES } from 'node:http';
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -43,7 +43,12 @@ export async function listen(listener: RequestListener, options: ListenOptions):
     listener,
   );
   server.maxConnections = options.connectionsMax;
-  server.on('clientError', refuseConnection);
+  const answering = countAnswers(server);
+  server.on('clientError', (error, socket) => {
+    // An answer that is under way is the only one that may be sent: the request may have been carried out.
+    if (answering(socket) > 0) socket.destroy();
+    else refuseConnection(error, socket);
+  });
   server.listen({ host: options.host, port: options.port, backlog });
   try {
     await once(server, 'listening');
@@ -59,10 +64,23 @@ export async function listen(listener: RequestListener, options: ListenOptions):
       // http's own close() would also cut idle connections at once, on which a request may be on its way.
       NetServer.prototype.close.call(server);
       await pause(lastRequestMs);
-      server.closeIdleConnections();
+      // Again and again: a connection whose request is answered only now becomes idle only now.
+      const sweep = setInterval(() => server.closeIdleConnections(), lastRequestMs);
       await closed;
+      clearInterval(sweep);
     },
   };
+}
+
+/** How many requests of a socket wait for their answer; with pipelining it may be several. */
+function countAnswers(server: Server): (socket: Duplex) => number {
+  const counts = new WeakMap<Duplex, number>();
+  const add = (socket: Duplex, change: number) => counts.set(socket, (counts.get(socket) ?? 0) + change);
+  server.on('request', ({ socket }, response) => {
+    add(socket, 1);
+    response.once('close', () => add(socket, -1));
+  });
+  return (socket) => counts.get(socket) ?? 0;
 }
 
 /** What Node's parser could not read, or waited for too long; there is no request to answer, only a socket. */

@@ -64,7 +64,7 @@ test('refuses what is over the limit in bytes, on both ends', () => {
   const large = createRecord({ text: 'x'.repeat(envelopeBytesMax) }, new Date());
   assert.throws(() => encodeEnvelope([large]), RangeError);
   const bytes = BSON.serialize({ v: 1, writes: [large] });
-  assert.throws(() => decodeEnvelope(bytes), /at most 1048576 bytes/);
+  assert.throws(() => decodeEnvelope(bytes), /at most 2097152 bytes/);
 });
 
 const valid = {

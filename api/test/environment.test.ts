@@ -4,15 +4,20 @@ import { configSchema } from '../src/config.ts';
 import { readEnvironment } from '../src/environment.ts';
 
 const bad: [string, string, RegExp][] = [
-  ['MONGODB_URI', 'http://user:secret@host', /wants a URI such as mongodb:/],
+  ['MONGODB_URI', 'http://user:secret@host', /wants a URI that the driver takes, such as mongodb:/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/?foo=bar', /wants a URI/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:99999', /wants a URI/],
+  ['MONGODB_URI', 'mongodb://u:secret%zz@host', /wants a URI/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/a%20b', /wants a URI/],
   ['PUBSUB_EMULATOR_HOST', 'http://127.0.0.1:8085', /wants host:port/],
+  ['PUBSUB_EMULATOR_HOST', '127.0.0.1:99999', /wants host:port/],
   ['PUBSUB_PROJECT_ID', 'No', /wants a Google Cloud project id/],
   ['PORT', '65536', /a whole number from 0 to 65535/],
   ['PORT', '3e3', /a whole number from 0 to 65535/],
   ['HOST', 'a b', /wants an address to listen on/],
   ['LOG_LEVEL', 'loud', /wants one of trace/],
   ['IN_FLIGHT_MAX', '0', /from 1 to/],
-  ['READ_CONCURRENCY', '11', /from 1 to 10/],
+  ['READ_CONCURRENCY', '11', /from 2 to 10/],
   ['PUBLISH_TIMEOUT_MS', '-1', /from 100 to 60000/],
 ];
 for (const [name, value, message] of bad) {

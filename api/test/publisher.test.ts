@@ -113,7 +113,7 @@ test('splits at the largest envelope in bytes', async () => {
   const publisher = createPublisher(broker.send, { ...options, bytesMax: 8 * 1024 * 1024, concurrency: 10 });
   const published = [];
   for (let request = 0; request < 5; request++) {
-    published.push(publisher.publish([createRecord({ text: 'x'.repeat(400_000) }, new Date())]));
+    published.push(publisher.publish([createRecord({ text: 'x'.repeat(800_000) }, new Date())]));
   }
   await broker.receive(3);
   const sizes = broker.sent.map(({ data }) => decodeEnvelope(data).length);
@@ -163,7 +163,7 @@ test('refuses over the bound on outstanding bytes and takes writes again below i
 
 test('refuses a request that no envelope can hold', async () => {
   const publisher = createPublisher(createBroker().send, { ...options, bytesMax: 8 * 1024 * 1024 });
-  const large = createRecord({ text: 'x'.repeat(1024 * 1024) }, new Date());
+  const large = createRecord({ text: 'x'.repeat(2 * 1024 * 1024) }, new Date());
   await assert.rejects(publisher.publish([large]), hasCode('payload_too_large'));
 });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { readOptions } from '../options.ts';
 
@@ -12,7 +13,7 @@ describe('the command line of the audit', () => {
         baseUrl: 'http://assessment.local',
         connections: 100,
         durationMs: 30_000,
-        folder: 'stress-test/out',
+        folder: join(import.meta.dirname, '../out'),
       },
       settleMs: 120_000,
       quietMs: 30_000,

@@ -19,8 +19,8 @@ import { createReadModelUpdater, seedReadModel } from './read-model.ts';
 import { createSubscriber, type Subscriber } from './subscriber.ts';
 import { createWriter } from './writer.ts';
 
-/** Probes, Prometheus and a few people. */
-const connectionsMax = 100;
+/** Probes, Prometheus and a few people; far more than they need, and 10 MB at most. */
+const connectionsMax = 1_000;
 
 /** A dead letter waits for the broker as long as the client does; it is tried again by dead-letter.ts. */
 const deadLetterTimeoutMs = 10_000;
@@ -135,6 +135,7 @@ subscriber = createSubscriber(pubsub, names.subscription, {
   leasedBytesMax: config.LEASED_BYTES_MAX,
   drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
   onMessage: writer.receive,
+  untilSettled: writer.drain,
   onError(error) {
     metrics.subscriptionErrors.inc();
     logger.warn({ err: error }, 'subscription failed; it will be opened again');

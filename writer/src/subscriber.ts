@@ -15,6 +15,8 @@ export interface SubscriberOptions {
   /** How long `close` waits for what is leased to be acknowledged before it gives it back. */
   drainTimeoutMs: number;
   onMessage: (message: Message) => void;
+  /** Resolves when every message handed out so far is settled. */
+  untilSettled: () => Promise<void>;
   onError: (error: Error) => void;
 }
 
@@ -80,6 +82,8 @@ export function createSubscriber(pubsub: PubSub, name: string, options: Subscrib
   async function reopen(): Promise<void> {
     isOpen = false;
     await subscription.close();
+    // What the old stream handed out still takes memory, so the new one waits: the bounds hold for both.
+    await options.untilSettled();
     const pauseMs = Math.min(pauseMaxMs, pauseMinMs * 2 ** failures++);
     await pause(pauseMs, undefined, { signal: closing.signal }).catch(() => {});
     reopening = undefined;

@@ -1,10 +1,19 @@
 import type { RequestHandler } from 'express';
+import type { Backlog } from '../backlog.ts';
 import { ApiError } from '../errors.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Reader } from '../reader.ts';
 
 /** GET /api/stats: counts kept in the background; no request asks MongoDB. */
-export function createStatsRoute({ reader, metrics }: { reader: Reader; metrics: Metrics }): RequestHandler {
+export function createStatsRoute({
+  reader,
+  backlog,
+  metrics,
+}: {
+  reader: Reader;
+  backlog: Backlog;
+  metrics: Metrics;
+}): RequestHandler {
   return async (_request, response) => {
     const count = reader.totalDocuments();
     if (!count) throw new ApiError('database_unavailable', 'MongoDB has not answered yet. Try again.');
@@ -13,7 +22,7 @@ export function createStatsRoute({ reader, metrics }: { reader: Reader; metrics:
       total_documents: count.total,
       total_documents_age_seconds: Number(count.ageSeconds.toFixed(3)),
       accepted: confirmed.values[0]?.value ?? 0,
-      pending: null,
+      pending: backlog.pending(),
       timestamp: new Date(),
     });
   };

@@ -38,6 +38,7 @@ export function startMutant(faults: Faults): void {
     leasedBytesMax: 24 * 1024 * 1024,
     drainTimeoutMs: 1_000,
     onMessage: (message) => (faults.receive ? faults.receive(message, writer) : writer.receive(message)),
+    untilSettled: writer.drain,
     onError: (error) => console.error(error.message),
   });
   // What a real writer logs when it is ready.
