@@ -1,6 +1,6 @@
 /**
  * The real parts that tests run against, each on a free port and in a folder of its own:
- * a MongoDB-protocol server, Google's Pub/Sub emulator, and the api and the writer as processes.
+ * a MongoDB-protocol server, Google's Pub/Sub emulator and the project's own, and api and writer.
  *
  * `needs('mongodb', 'broker')` as a test's options skips it with a line that names what is missing on
  * this machine. With CI=true a missing part is a failure.
@@ -29,7 +29,7 @@ export interface NodeProcess extends RunningProcess {
 type PartName = 'mongodb' | 'broker';
 
 const root = join(import.meta.dirname, '..');
-const defaultProjectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
+const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
 
 /** Options for node:test. @throws Error with CI=true when a part is missing. */
 export function needs(...parts: PartName[]): { skip: string | false } {
@@ -91,26 +91,55 @@ export async function startBroker(): Promise<Broker> {
   });
 }
 
-/** The contract's topics and subscriptions, with its settings; what is there already stays. A project is a world of its own. */
-export async function declareTopics(host: string, projectId = defaultProjectId): Promise<void> {
-  const project = `projects/${projectId}`;
-  const topic = (name: string) => `${project}/topics/${name}`;
-  const subscription = (name: string) => `${project}/subscriptions/${name}`;
-  const kept = { expirationPolicy: {}, messageRetentionDuration: '604800s' };
-  const declarations: [path: string, settings: object][] = [
-    [topic(names.topic), {}],
-    [topic(names.deadLetterTopic), {}],
-    [subscription(names.subscription), { topic: topic(names.topic), ackDeadlineSeconds: 60, ...kept }],
-    [subscription(names.deadLetterSubscription), { topic: topic(names.deadLetterTopic), ...kept }],
-  ];
-  for (const [path, settings] of declarations) {
-    const response = await fetch(`http://${host}/v1/${path}`, {
+/** The project's own emulator with the contract's topics. What it confirmed stays over `restart`. */
+export async function startEmulator(): Promise<Broker> {
+  const [port, folder] = [await findFreePort(), createFolder()];
+  const host = `127.0.0.1:${port}`;
+  const running = await startProcess({
+    command: process.execPath,
+    args: [
+      join(root, 'emulator/src/main.ts'),
+      ...[`--host-port=${host}`, `--project=${projectId}`],
+      ...[`--data-dir=${folder}`, `--declare=${JSON.stringify(declarations)}`],
+    ],
+    ready: /emulator ready/,
+  });
+  return Object.assign(running, { host });
+}
+
+const topicPath = (name: string) => `projects/${projectId}/topics/${name}`;
+const subscriptionPath = (name: string) => `projects/${projectId}/subscriptions/${name}`;
+/** The longest that both emulators take. */
+const kept = { expirationPolicy: {}, messageRetentionDuration: '604800s' };
+
+/** The contract's, as resources of Pub/Sub's REST API. */
+const declarations = {
+  topics: [{ name: topicPath(names.topic) }, { name: topicPath(names.deadLetterTopic) }],
+  subscriptions: [
+    {
+      name: subscriptionPath(names.subscription),
+      topic: topicPath(names.topic),
+      ackDeadlineSeconds: 60,
+      ...kept,
+    },
+    {
+      name: subscriptionPath(names.deadLetterSubscription),
+      topic: topicPath(names.deadLetterTopic),
+      ...kept,
+    },
+  ],
+};
+
+/** By REST; what is there already stays. */
+async function declareTopics(host: string): Promise<void> {
+  for (const resource of [...declarations.topics, ...declarations.subscriptions]) {
+    const response = await fetch(`http://${host}/v1/${resource.name}`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(settings),
+      body: JSON.stringify(resource),
     });
     if (!response.ok && response.status !== 409) {
-      throw new Error(`${path}: ${response.status} ${await response.text()}`);
+      throw new Error(`${resource.name}: ${response.status} ${await response.text()}`);
     }
   }
 }
@@ -146,7 +175,7 @@ function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Reco
     env: {
       MONGODB_URI: mongoDb.uri,
       PUBSUB_EMULATOR_HOST: broker.host,
-      PUBSUB_PROJECT_ID: defaultProjectId,
+      PUBSUB_PROJECT_ID: projectId,
       HOST: '127.0.0.1',
       ...more,
       ...env,

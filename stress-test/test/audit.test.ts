@@ -6,16 +6,8 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
-import {
-  type Broker,
-  declareTopics,
-  needs,
-  startApi,
-  startBroker,
-  startMongoDb,
-  startWriter,
-} from '../../test/parts.ts';
+import { describe, test } from 'node:test';
+import { needs, startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder, startProcess } from '../../test/process.ts';
 import { request, until } from '../../test/requests.ts';
 
@@ -28,16 +20,10 @@ const recordBytes = 135;
 describe('the audit of a load in which the writer is killed', {
   concurrency: true,
   timeout: 240_000,
-  ...needs('mongodb', 'broker'),
+  ...needs('mongodb'),
 }, () => {
-  let broker: Broker;
-  before(async () => {
-    broker = await startBroker();
-  });
-  after(() => broker.stop());
-
   test('passes the real writer', async () => {
-    const { exitCode, output } = await auditKilledWriter(broker, 'real-writer', {
+    const { exitCode, output } = await auditKilledWriter('real-writer', {
       settle: '3m',
       quiet: '5s',
     });
@@ -46,21 +32,21 @@ describe('the audit of a load in which the writer is killed', {
   });
 
   test('fails a writer that makes new ids on redelivery', async () => {
-    const { exitCode, output } = await auditKilledWriter(broker, 'new-ids', { settle: '3m', quiet: '3m' });
+    const { exitCode, output } = await auditKilledWriter('new-ids', { settle: '3m', quiet: '3m' });
     assert.match(output, /^FAIL: [\d,]+ documents more than all requests wrote/m);
     assert.match(output, /missing in MongoDB +0$/m);
     assert.equal(exitCode, 1);
   });
 
   test('fails a writer that drops an envelope', async () => {
-    const { exitCode, output } = await auditKilledWriter(broker, 'dropped-envelope', lossy);
+    const { exitCode, output } = await auditKilledWriter('dropped-envelope', lossy);
     assert.match(output, /^FAIL: [\d,]+ confirmed ids are not in MongoDB/m);
     assert.match(output, /^FAIL: [\d,]+ documents of confirmed requests are missing/m);
     assert.equal(exitCode, 1);
   });
 
   test('fails a writer that acknowledges before it stores', async () => {
-    const { exitCode, output } = await auditKilledWriter(broker, 'early-ack', lossy);
+    const { exitCode, output } = await auditKilledWriter('early-ack', lossy);
     assert.match(output, /^FAIL: [\d,]+ confirmed ids are not in MongoDB/m);
     assert.match(output, /^FAIL: [\d,]+ documents of confirmed requests are missing/m);
     assert.equal(exitCode, 1);
@@ -76,10 +62,10 @@ interface Patience {
   quiet: string;
 }
 
-async function auditKilledWriter(broker: Broker, name: string, { settle, quiet }: Patience) {
-  await declareTopics(broker.host, name);
+async function auditKilledWriter(name: string, { settle, quiet }: Patience) {
   await using mongoDb = await startMongoDb();
-  const backends = { mongoDb, broker, env: { PUBSUB_PROJECT_ID: name } };
+  await using broker = await startEmulator();
+  const backends = { mongoDb, broker };
   const entry = name === 'real-writer' ? undefined : join(import.meta.dirname, 'mutants', `${name}.ts`);
   await using api = await startApi(backends);
   await using writer = await startWriter(backends, entry);
