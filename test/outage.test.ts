@@ -10,7 +10,7 @@ import { type System, startSystem } from './system.ts';
 /** Short, so that a broker that is away is told within the test's patience. */
 const publishTimeoutMs = 1_000;
 
-describe('when a part is away', needs('mongodb', 'broker'), () => {
+describe('when a part is away', needs('mongodb'), () => {
   let system: System;
   let url: string;
 
@@ -122,6 +122,17 @@ describe('when a part is away', needs('mongodb', 'broker'), () => {
     const answer = await until(getData, ({ status }) => status === 200);
     await allStored(answer.body.writes);
     await isReady();
+  });
+
+  test('the broker killed while the writer is away: what it had confirmed is stored afterwards', async () => {
+    await system.writer.kill();
+    const ids: string[] = [];
+    for (let requests = 0; requests < 20; requests++) ids.push(...(await getData()).body.writes);
+    await system.broker.kill();
+    await system.broker.restart();
+    await system.writer.restart();
+    assert.equal(ids.length, 100);
+    await allStored(ids);
   });
 
   test('the broker paused: the same', async () => {

@@ -1,10 +1,10 @@
-/** The whole system on free ports: MongoDB, broker, api and writer, each a process of its own. */
+/** The whole system on free ports: MongoDB, the project's emulator, api and writer, each a process of its own. */
 import {
   type Broker,
   type MongoDb,
   type NodeProcess,
   startApi,
-  startBroker,
+  startEmulator,
   startMongoDb,
   startWriter,
 } from './parts.ts';
@@ -18,7 +18,7 @@ export interface System {
 }
 
 export async function startSystem(env: Record<string, string> = {}): Promise<System> {
-  const [mongoDb, broker] = await Promise.all([startMongoDb(), startBroker()]);
+  const [mongoDb, broker] = await Promise.all([startMongoDb(), startEmulator()]);
   const backends = { mongoDb, broker, env };
   const [api, writer] = await Promise.all([startApi(backends), startWriter(backends)]);
   return {

@@ -9,7 +9,7 @@ import { type System, startSystem } from './system.ts';
 const isoDate = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const idPattern = /^[0-9a-f]{24}$/;
 
-describe('the way of a write', needs('mongodb', 'broker'), () => {
+describe('the way of a write', needs('mongodb'), () => {
   let system: System;
   let url: string;
 
@@ -74,7 +74,7 @@ describe('the way of a write', needs('mongodb', 'broker'), () => {
     );
     assert.equal(stats.status, 200);
     assert.equal(stats.body.accepted % 5, 0);
-    assert.equal(stats.body.pending, null);
+    assert.equal(typeof stats.body.pending, 'number');
     assert.equal(typeof stats.body.total_documents_age_seconds, 'number');
     assert.match(stats.body.timestamp, isoDate);
   });
