@@ -17,6 +17,11 @@ export function documentBounds(run: Outcomes): {
   return { min, max: min + writesPerRequest * unknownCount(run) };
 }
 
+/** Ids in the ids file. */
+export function idsCount(run: Pick<Run, 'recorded'>): number {
+  return writesPerRequest * run.recorded;
+}
+
 /** The first second, in Unix time, in which a request of the run can have made an id. */
 export function firstSecond(run: Pick<Run, 'beganAt'>): number {
   return Math.floor(run.beganAt.getTime() / 1000) + 1;
@@ -33,7 +38,7 @@ export function findProblems(findings: Findings): string[] {
   if (idsMissing.length > 0) {
     problems.push(`${say(idsMissing.length)} confirmed ids are not in MongoDB.`);
   }
-  const notLookedUp = run.recorded * writesPerRequest - idsFound - idsMissing.length;
+  const notLookedUp = idsCount(run) - idsFound - idsMissing.length;
   if (notLookedUp !== 0) problems.push(`${say(notLookedUp)} more confirmed ids were not looked up.`);
 
   const { min, max } = documentBounds(run);

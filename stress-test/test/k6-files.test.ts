@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Db, MongoClient, ObjectId } from 'mongodb';
 import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
 import { createFolder, startProcess } from '../../test/process.ts';
+import { readK6Run } from '../k6-run.ts';
 
 interface K6Files {
   ids: string;
@@ -127,27 +128,6 @@ describe("the audit of k6's files", { ...needs('mongodb') }, () => {
     }
   });
 
-  test('judges nothing by files that are not of one run', async () => {
-    const begin = `begin ${beganAt.toISOString()}\n`;
-    const cases: [files: K6Files, message: RegExp][] = [
-      [writeFiles(requests, { requests_recorded: 501 }), /not of the same run/],
-      [writeFiles(requests, { requests_recorded: 499 }), /not of the same run/],
-      [writeFiles([], {}, begin + begin), /more than one run/],
-      [writeFiles([], {}, 'confirmed\n'), /ids\.txt:1: wants "confirmed" and 5 ids/],
-      [writeFiles([], {}, ''), /wants a line "begin"/],
-      [writeFiles([], {}, 'begin yesterday\n'), /wants a line "begin"/],
-      [writeFiles([], { requests_sent: -1 }), /requests_sent/],
-      [{ ...writeFiles([]), ids: '/nowhere/ids.txt' }, /cannot be read/],
-      [{ ...writeFiles([]), summary: '/nowhere/summary.json' }, /cannot be read/],
-      [{ ...writeFiles([]), summary: writeFiles([]).ids }, /cannot be read/],
-    ];
-    for (const [files, message] of cases) {
-      const { exitCode, output } = await audit(mongoDb.uri, files);
-      assert.match(output, message);
-      assert.equal(exitCode, 2, output);
-    }
-  });
-
   test('fails a run in which nothing was confirmed', async () => {
     await storeOnly([createId(-1)]);
     const { exitCode, output } = await audit(
@@ -157,6 +137,32 @@ describe("the audit of k6's files", { ...needs('mongodb') }, () => {
     assert.match(output, /^FAIL: No request was confirmed/m);
     assert.equal(exitCode, 1);
   });
+});
+
+test("k6's files that are not of one run are refused", async () => {
+  const ids = Array.from({ length: 5 }, () => createId());
+  const begin = `begin ${beganAt.toISOString()}\n`;
+  const cases: [files: K6Files, message: RegExp][] = [
+    [writeFiles([ids], { requests_recorded: 2 }), /not of the same run/],
+    [writeFiles([ids], { requests_recorded: 0 }), /not of the same run/],
+    [writeFiles([], {}, begin + begin), /more than one run/],
+    [writeFiles([], {}, 'confirmed\n'), /ids\.txt:1: wants "confirmed" and 5 ids/],
+    [writeFiles([], {}, ''), /wants a line "begin"/],
+    [writeFiles([], {}, 'begin yesterday\n'), /wants a line "begin"/],
+    [writeFiles([], { requests_sent: -1 }), /requests_sent/],
+    [{ ...writeFiles([]), ids: '/nowhere/ids.txt' }, /cannot be read/],
+    [{ ...writeFiles([]), summary: '/nowhere/summary.json' }, /cannot be read/],
+    [{ ...writeFiles([]), summary: writeFiles([]).ids }, /cannot be read/],
+  ];
+  for (const [files, message] of cases) {
+    await assert.rejects(readK6Run(files), { name: 'NotJudged', message });
+  }
+});
+
+test('ids that a user broken off by k6 wrote down and did not count are taken', async () => {
+  const ids = Array.from({ length: 5 }, () => createId());
+  const run = await readK6Run(writeFiles([ids, ids], { requests_confirmed: 1, requests_recorded: 1 }));
+  assert.equal(run.recorded, 2);
 });
 
 test('the audit judges nothing when MongoDB does not answer', async () => {
