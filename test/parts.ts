@@ -26,7 +26,7 @@ export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
-type PartName = 'mongodb' | 'broker';
+type PartName = 'mongodb' | 'broker' | 'k6';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -43,11 +43,13 @@ export function needs(...parts: PartName[]): { skip: string | false } {
 const wanted: Record<PartName, string> = {
   mongodb: 'mongod or secantusd-rs on PATH',
   broker: 'java, and the pubsub-emulator component of gcloud',
+  k6: 'k6 on PATH or in ~/go/bin',
 };
 
 const isHere: Record<PartName, () => boolean> = {
   mongodb: () => findMongoDb() !== undefined,
   broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
+  k6: () => findK6() !== undefined,
 };
 
 /** Data stays over `restart`. */
@@ -190,6 +192,13 @@ function findMongoDb(): string | undefined {
     findExecutable('mongod') ??
     findExecutable('secantusd-rs') ??
     findExecutable('secantusd-rs', join(cache, 'assessment/bin'))
+  );
+}
+
+/** Where `go install` puts it is often not on PATH. */
+export function findK6(): string | undefined {
+  return (
+    findExecutable('k6') ?? findExecutable('k6', join(process.env.GOPATH || join(homedir(), 'go'), 'bin'))
   );
 }
 
