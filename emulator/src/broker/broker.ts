@@ -45,17 +45,14 @@ export class Broker {
     this.#deadlines = new Deadlines(this.#clock, (leases) => {
       for (const lease of leases) lease.subscription.onDue(lease);
     });
-    const broker = this;
     this.registry = new Registry({
-      get store() {
-        return broker.#store;
-      },
+      store: () => this.#store,
       clock: this.#clock,
       deadlines: this.#deadlines,
       epoch: () => this.registry.epoch,
       nextGeneration: () => ++this.#generation,
       leaseCount: { value: 0 },
-      forward: (lease) => this.#forward(lease),
+      forward: (subscription, lease) => this.#forward(subscription, lease),
       onDone: () => this.#housekeeping.wake(),
     });
     this.resources = new Resources({
@@ -168,8 +165,8 @@ export class Broker {
       return {
         subscription: subscription.settings.name,
         unackedCount: subscription.unackedCount,
-        outstandingCount: subscription.outstandingCount,
-        outstandingBytes: subscription.outstandingBytes,
+        outstandingCount: subscription.leases.outstandingCount,
+        outstandingBytes: subscription.leases.outstandingBytes,
         inMemoryCount: subscription.leases.size,
         consumerCount: subscription.consumerCount,
         oldestUnackedSeconds: oldestMs === undefined ? 0 : Math.max(0, (now - oldestMs) / 1_000),
@@ -216,8 +213,7 @@ export class Broker {
   }
 
   /** To the dead-letter topic, and only then done in the source: a crash in between leaves it in both. */
-  async #forward(lease: Lease): Promise<boolean> {
-    const { subscription, sequence, attempts } = lease;
+  async #forward(subscription: Subscription, { sequence, attempts }: Lease): Promise<boolean> {
     const { deadLetterPolicy, name } = subscription.settings;
     const topic = this.registry.topics.get(deadLetterPolicy?.topic ?? '');
     if (!topic) return false;
@@ -241,19 +237,18 @@ export class Broker {
         const topic = registry.topicsByNumber.get(number);
         if (!topic) return;
         if (first > topic.next) {
-          for (const { done } of topic.subscriptions) done.addRange(topic.next, first - 1);
+          for (const { progress } of topic.subscriptions) progress.done.addRange(topic.next, first - 1);
         }
         topic.next = Math.max(topic.next, first + count);
         topic.lastTime = Math.max(topic.lastTime, time);
       },
       onChange: (change) => registry.apply(change as Change),
       onAcks(number, ranges) {
-        const subscription = registry.subscriptionsByNumber.get(number);
-        for (const [first, last] of ranges) subscription?.done.addRange(first, last);
+        registry.subscriptionsByNumber.get(number)?.restoreAcks(ranges);
       },
       onAttempts(number, attempts) {
         const subscription = registry.subscriptionsByNumber.get(number);
-        for (const [sequence, count] of attempts) subscription?.earlierAttempts.set(sequence, count);
+        for (const [sequence, count] of attempts) subscription?.leases.setEarlierAttempts(sequence, count);
       },
       state: () => registry.state(),
     };

@@ -1,75 +1,84 @@
 /**
- * Hands a subscription's messages to its consumers: first what is to be delivered again, then the backlog, in turns
- * of `turnCount` messages so that several streams share.
+ * Hands a subscription's messages to its consumers: first what is to be delivered again, then the backlog.
  *
- * It runs while there is something to deliver and somebody who wants it, reads the log a window at a time (one for
- * the backlog, one for redeliveries), and stops otherwise: nothing polls. Every change that could make it go on calls
- * `wake()`. Reads are the only waits; after each, everything is looked at anew, because a seek may have come between.
+ * It runs while there is something to deliver and somebody who wants it, reads the log a window at a time, and stops
+ * otherwise: nothing polls. Every change that could make it go on calls `wake()`. Reads are the only waits; after
+ * each, everything is looked at anew, because a seek may have come between.
  */
-import type { MessageWindow } from '../store.ts';
+import type { MessageWindow, Store } from '../store.ts';
 import type { Consumer } from './consumer.ts';
 import { Refusal } from './errors.ts';
+import { type Filter, parseFilter } from './filter.ts';
 import type { Lease } from './lease.ts';
+import type { Leases } from './leases.ts';
 import { readAttributes, readOrderingKey } from './message.ts';
+import type { Progress } from './progress.ts';
 import { ReadyHeap } from './ready-heap.ts';
-import type { Subscription } from './subscription.ts';
+import type { SubscriptionSettings } from './settings.ts';
+import type { Topic } from './topic.ts';
+import { Turns } from './turns.ts';
+import { positionIn, Windows } from './windows.ts';
 
-/** Messages that one consumer gets in a row. */
-const turnCount = 50;
+export interface DeliveryDeps {
+  /** Not there before the log was replayed. */
+  store: () => Store;
+  number: number;
+  topic: Topic;
+  settings: () => SubscriptionSettings;
+  now: () => number;
+  nextGeneration: () => number;
+  leases: Leases;
+  progress: Progress;
+  /** Told of a message in memory that is not on disk any more, or is older than the retention. */
+  drop: (lease: Lease) => void;
+}
 
 export class Delivery {
-  #subscription: Subscription;
-  #consumers: Consumer[] = [];
-  #turn = 0;
-  #taken = 0;
+  readonly turns = new Turns();
+  #deps: DeliveryDeps;
+  #windows: Windows;
+  #filter: Filter | undefined;
   #ready = new ReadyHeap();
-  #backlog: MessageWindow | undefined;
-  #backlogFrom = 0;
-  #position = 0;
-  #replay: MessageWindow | undefined;
-  #attempts: [number, number][] = [];
+  #attempts: [sequence: number, attempts: number][] = [];
+  /** Consumers that took something since the last flush. */
   #touched = new Set<Consumer>();
   #isRunning = false;
   #isWoken = false;
-  /** Counts restarts: what was read before one is not delivered after it. */
-  #run = 0;
 
-  constructor(subscription: Subscription) {
-    this.#subscription = subscription;
-  }
-
-  get consumerCount(): number {
-    return this.#consumers.length;
+  constructor(deps: DeliveryDeps) {
+    this.#deps = deps;
+    this.#windows = new Windows((sequence, before) => deps.store().read(deps.topic.number, sequence, before));
+    const { filter } = deps.settings();
+    this.#filter = filter === '' ? undefined : parseFilter(filter);
   }
 
   addConsumer(consumer: Consumer): void {
-    this.#consumers.push(consumer);
+    this.turns.add(consumer);
     this.wake();
   }
 
   removeConsumer(consumer: Consumer): void {
-    const at = this.#consumers.indexOf(consumer);
-    if (at >= 0) this.#consumers.splice(at, 1);
+    this.turns.remove(consumer);
     this.#touched.delete(consumer);
   }
 
   redeliver(lease: Lease): void {
+    lease.state = 'ready';
     this.#ready.push(lease);
   }
 
   fail(error: Error): void {
-    for (const consumer of [...this.#consumers]) consumer.fail(error);
+    for (const consumer of this.turns.all()) consumer.fail(error);
   }
 
   restart(): void {
-    this.#run++;
     this.#ready = new ReadyHeap();
-    this.#releaseWindows();
+    this.#windows.release();
   }
 
   wake(): void {
     this.#isWoken = true;
-    if (this.#isRunning || this.#consumers.length === 0) return;
+    if (this.#isRunning || this.turns.count === 0) return;
     void this.#deliverAll();
   }
 
@@ -86,7 +95,7 @@ export class Delivery {
     } catch (error) {
       this.fail(new Refusal('DATA_LOSS', (error as Error).message, { cause: error }));
     } finally {
-      this.#releaseWindows();
+      this.#windows.release();
       this.#isRunning = false;
     }
   }
@@ -98,19 +107,18 @@ export class Delivery {
         this.#ready.pop();
         continue;
       }
-      const consumer = this.#consumerFor(lease);
+      const owner = this.#deps.leases.queueOf(lease)?.owner;
+      const consumer = this.#consumerFor(lease.bytes, owner);
       if (!consumer) {
-        if (!lease.queue?.owner) return false;
+        if (!owner) return false;
         // Its key is with a consumer that is full: it follows when one of the key is acked.
         this.#ready.pop();
         lease.state = 'held';
         continue;
       }
-      const window = this.#replay;
-      const isCovered =
-        window && (window.sequences[0] ?? Infinity) <= lease.sequence && lease.sequence < window.next;
-      if (!isCovered) {
-        await this.#readReplay(lease.sequence);
+      const window = this.#windows.replayAt(lease.sequence);
+      if (!window) {
+        if ((await this.#windows.readReplay(lease.sequence)) === false) this.#deps.drop(lease);
         return true;
       }
       this.#ready.pop();
@@ -119,189 +127,109 @@ export class Delivery {
     return false;
   }
 
-  #consumerFor({ queue, bytes }: Lease): Consumer | undefined {
-    const owner = queue?.owner;
-    if (!owner) return this.#nextConsumer(bytes);
+  /** `owner`, who has the rest of the key, or else the next in turn. */
+  #consumerFor(bytes: number, owner: Consumer | undefined): Consumer | undefined {
+    if (!owner) return this.turns.next(bytes);
     return owner.wants(bytes) ? owner : undefined;
   }
 
   #deliverAgain(lease: Lease, consumer: Consumer, window: MessageWindow): void {
-    const at = positionOf(window.sequences, lease.sequence);
+    const at = positionIn(window, lease.sequence);
     if (at < 0 || this.#isTooOld(window.times[at] ?? 0)) {
-      this.#subscription.drop(lease);
+      this.#deps.drop(lease);
       return;
     }
-    if (lease.queue && !lease.queue.allows(lease, consumer)) {
+    const queue = this.#deps.leases.queueOf(lease);
+    if (queue && !queue.allows(lease, consumer)) {
       lease.state = 'held';
       return;
     }
     this.#give(lease, consumer, window, at);
-    this.#subscription.follow(lease);
+    // Lets the next of the key follow.
+    if (queue?.next) this.redeliver(queue.next);
   }
 
   /** @returns whether to go on. */
   async #deliverBacklog(): Promise<boolean> {
-    const subscription = this.#subscription;
-    subscription.cursor = subscription.done.nextMissing(subscription.cursor);
-    const { cursor, topic } = subscription;
-    if (cursor > topic.visible || !subscription.hasRoom || !this.#nextConsumer(0)) return false;
-    const window = this.#backlog;
-    if (!window || cursor < this.#backlogFrom || cursor >= window.next) {
-      await this.#readBacklog(cursor);
+    const { progress, topic, leases } = this.#deps;
+    const windows = this.#windows;
+    const cursor = progress.skipDone();
+    if (cursor > topic.visible || !leases.hasRoom || !this.turns.next(0)) return false;
+    const window = windows.backlogAt(cursor);
+    if (!window) {
+      await windows.readBacklog(cursor);
       return true;
     }
-    for (; this.#position < window.length; this.#position++) {
-      const sequence = window.sequences[this.#position] ?? 0;
+    for (; windows.position < window.length; windows.position++) {
+      const sequence = window.sequences[windows.position] ?? 0;
       if (sequence > topic.visible) break;
-      if (sequence >= subscription.cursor && !this.#deliverFirst(sequence, window)) return false;
-      if (!subscription.hasRoom) return false;
+      if (sequence >= progress.cursor && !this.#deliverFirst(sequence, window)) return false;
+      if (!leases.hasRoom) return false;
     }
-    const end = Math.min(window.next, topic.visible + 1);
-    this.#passGap(end);
+    progress.passGap(Math.min(window.next, topic.visible + 1));
     return true;
   }
 
   /** @returns false when nobody wants it now. */
   #deliverFirst(sequence: number, window: MessageWindow): boolean {
-    const subscription = this.#subscription;
-    const at = this.#position;
-    this.#passGap(sequence);
-    const start = window.starts[at] ?? 0;
-    const end = window.ends[at] ?? 0;
-    if (!subscription.done.has(sequence)) {
-      if (this.#isTooOld(window.times[at] ?? 0) || !this.#passesFilter(window, start, end)) {
-        subscription.done.add(sequence);
+    const { progress } = this.#deps;
+    const at = this.#windows.position;
+    progress.passGap(sequence);
+    if (!progress.done.has(sequence)) {
+      if (this.#isTooOld(window.times[at] ?? 0) || !this.#passesFilter(window, at)) {
+        progress.done.add(sequence);
       } else if (!this.#deliverNew(sequence, window, at)) return false;
     }
-    subscription.cursor = sequence + 1;
+    progress.cursor = sequence + 1;
     return true;
   }
 
   #deliverNew(sequence: number, window: MessageWindow, at: number): boolean {
-    const subscription = this.#subscription;
+    const { leases } = this.#deps;
     const start = window.starts[at] ?? 0;
     const end = window.ends[at] ?? 0;
-    const key = subscription.settings.isOrdered ? readOrderingKey(window.buffer, start, end) : '';
-    const queue = key === '' ? undefined : subscription.keys.get(key);
+    const key = this.#deps.settings().isOrdered ? readOrderingKey(window.buffer, start, end) : '';
+    const queue = leases.queueOf({ key });
     if (queue && !queue.isEmpty) {
       const { owner } = queue;
-      if (!owner || !queue.allowsAdded(owner) || !owner.wants(end - start)) {
-        subscription.createLease(sequence, end - start, key);
-        return true;
-      }
-      this.#give(subscription.createLease(sequence, end - start, key), owner, window, at);
+      const mayFollow = owner && queue.allowsAdded(owner) && owner.wants(end - start);
+      const lease = leases.create(sequence, end - start, key);
+      if (mayFollow) this.#give(lease, owner, window, at);
       return true;
     }
-    const consumer = this.#nextConsumer(end - start);
+    const consumer = this.turns.next(end - start);
     if (!consumer) return false;
-    this.#give(subscription.createLease(sequence, end - start, key), consumer, window, at);
+    this.#give(leases.create(sequence, end - start, key), consumer, window, at);
     return true;
   }
 
   #give(lease: Lease, consumer: Consumer, window: MessageWindow, at: number): void {
-    this.#subscription.lease(lease, consumer);
-    if (this.#subscription.settings.deadLetterPolicy) this.#attempts.push([lease.sequence, lease.attempts]);
+    const { leases, now, nextGeneration, settings } = this.#deps;
+    leases.handOut(lease, consumer, nextGeneration(), now() + consumer.ackDeadlineMs());
+    if (settings().deadLetterPolicy) this.#attempts.push([lease.sequence, lease.attempts]);
     this.#touched.add(consumer);
     consumer.take(lease, window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0);
-    if (++this.#taken >= turnCount) {
-      this.#taken = 0;
-      this.#turn++;
-    }
-  }
-
-  /** The next in turn that wants a message of that size. */
-  #nextConsumer(bytes: number): Consumer | undefined {
-    const count = this.#consumers.length;
-    for (let offset = 0; offset < count; offset++) {
-      const consumer = this.#consumers[(this.#turn + offset) % count];
-      if (!consumer?.wants(bytes)) continue;
-      if (offset > 0) {
-        this.#turn += offset;
-        this.#taken = 0;
-      }
-      return consumer;
-    }
-    return undefined;
-  }
-
-  /** Numbers that no message has: their commit was refused, or they were deleted. */
-  #passGap(end: number): void {
-    const subscription = this.#subscription;
-    if (end <= subscription.cursor) return;
-    subscription.done.addRange(subscription.cursor, end - 1);
-    subscription.cursor = end;
+    this.turns.took();
   }
 
   #isTooOld(timeMs: number): boolean {
-    const { settings, deps } = this.#subscription;
-    return timeMs < deps.clock.now() - settings.retentionMs;
+    return timeMs < this.#deps.now() - this.#deps.settings().retentionMs;
   }
 
-  #passesFilter(window: MessageWindow, start: number, end: number): boolean {
-    const { filter } = this.#subscription;
-    return !filter || filter(readAttributes(window.buffer, start, end));
-  }
-
-  async #readBacklog(from: number): Promise<void> {
-    const run = this.#run;
-    const before = this.#backlog;
-    const { deps, topic } = this.#subscription;
-    const window = await deps.store.read(topic.number, from, before);
-    if (run !== this.#run) {
-      window.release();
-      return;
-    }
-    before?.release();
-    this.#backlog = window;
-    this.#backlogFrom = from;
-    this.#position = 0;
-  }
-
-  async #readReplay(sequence: number): Promise<void> {
-    const run = this.#run;
-    const { deps, topic } = this.#subscription;
-    const window = await deps.store.read(topic.number, sequence);
-    if (run !== this.#run) {
-      window.release();
-      return;
-    }
-    this.#replay?.release();
-    this.#replay = window;
-    if (window.sequences[0] === sequence) return;
-    const lease = this.#subscription.leases.get(sequence);
-    if (lease) this.#subscription.drop(lease);
+  #passesFilter(window: MessageWindow, at: number): boolean {
+    if (!this.#filter) return true;
+    return this.#filter(readAttributes(window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0));
   }
 
   #flush(): void {
     if (this.#attempts.length > 0) {
-      this.#subscription.deps.store.appendAttempts(this.#subscription.number, this.#attempts);
+      this.#deps.store().appendAttempts(this.#deps.number, this.#attempts);
       this.#attempts = [];
     }
-    for (const consumer of [...this.#consumers]) {
+    for (const consumer of this.turns.all()) {
       if (this.#touched.has(consumer)) consumer.flush();
       else consumer.idle();
     }
     this.#touched.clear();
   }
-
-  #releaseWindows(): void {
-    this.#backlog?.release();
-    this.#replay?.release();
-    this.#backlog = undefined;
-    this.#replay = undefined;
-  }
-}
-
-/** Where `wanted` is in ascending `values`, or -1. */
-function positionOf(values: readonly number[], wanted: number): number {
-  let low = 0;
-  let high = values.length - 1;
-  while (low <= high) {
-    const middle = (low + high) >> 1;
-    const value = values[middle] ?? 0;
-    if (value === wanted) return middle;
-    if (value < wanted) low = middle + 1;
-    else high = middle - 1;
-  }
-  return -1;
 }

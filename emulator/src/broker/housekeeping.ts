@@ -98,14 +98,14 @@ export class Housekeeping {
     for (const lease of subscription.leases.values()) {
       if (lease.sequence < first && lease.state !== 'leased') subscription.drop(lease);
     }
-    const firstLeased = Math.min(first, ...leased(subscription, first));
-    subscription.done.addRange(subscription.done.through + 1, firstLeased - 1);
+    const { done } = subscription.progress;
+    done.addRange(done.through + 1, firstLeasedBefore(first, subscription) - 1);
   }
 
   /** The publish time, or a little earlier, of the oldest message that is not done. */
   oldestUnackedMs(subscription: Subscription): number | undefined {
     if (subscription.unackedCount === 0) return undefined;
-    return this.#store.timeOf(subscription.topic.number, subscription.done.through + 1);
+    return this.#store.timeOf(subscription.topic.number, subscription.progress.done.through + 1);
   }
 
   #isNeeded(number: number, index: { first: number; last: number; lastTime: number }, now: number): boolean {
@@ -113,9 +113,9 @@ export class Housekeeping {
     if (!topic) return false;
     const { retentionMs } = topic.settings;
     if (!topic.isDeleted && retentionMs !== undefined && index.lastTime > now - retentionMs) return true;
-    for (const { settings, done } of topic.subscriptions) {
+    for (const { settings, progress } of topic.subscriptions) {
       if (settings.retainsAcked && index.lastTime > now - settings.retentionMs) return true;
-      if (!done.hasRange(index.first, index.last)) return true;
+      if (!progress.done.hasRange(index.first, index.last)) return true;
     }
     for (const snapshot of this.#registry.snapshots.values()) {
       if (snapshot.topic === number && !snapshot.done.hasRange(index.first, index.last)) return true;
@@ -141,6 +141,9 @@ export class Housekeeping {
   }
 }
 
-function* leased(subscription: Subscription, before: number): Generator<number> {
-  for (const lease of subscription.leases.values()) if (lease.sequence < before) yield lease.sequence;
+/** The first message of those that are handed out, or `end` when none is before it. */
+function firstLeasedBefore(end: number, { leases }: Subscription): number {
+  let first = end;
+  for (const { sequence } of leases.values()) first = Math.min(first, sequence);
+  return first;
 }

@@ -7,32 +7,40 @@
  */
 import type { Consumer } from './consumer.ts';
 import { Timed } from './deadlines.ts';
-import type { KeyQueue } from './ordering.ts';
-import type { Subscription } from './subscription.ts';
+import type { SubscriptionSettings } from './settings.ts';
 
 export type LeaseState = 'leased' | 'waiting' | 'ready' | 'held' | 'forwarding' | 'gone';
 
+/** Its subscription, as far as those need it who hold the lease. */
+export interface LeaseOwner {
+  readonly number: number;
+  readonly settings: SubscriptionSettings;
+  /** Its deadline, or the wait before it is delivered again, is over. */
+  onDue(lease: Lease): void;
+}
+
 export class Lease extends Timed {
-  readonly subscription: Subscription;
+  readonly subscription: LeaseOwner;
   readonly sequence: number;
   readonly bytes: number;
+  /** Its ordering key where the subscription delivers in order, else empty. */
+  readonly key: string;
   state: LeaseState = 'held';
   /** Counts the deliveries of all messages; with the sequence number it makes the ack id. */
   generation = 0;
   attempts = 0;
   /** Who holds it while `leased`. */
   consumer: Consumer | undefined;
-  /** Set where the subscription delivers in order and the message has a key. */
-  queue: KeyQueue | undefined;
   /** With an ordering key: acked, which counts once all earlier ones of the key are. */
   isAcked = false;
   /** Whether it is in the heap of what is to be delivered again. */
   isQueued = false;
 
-  constructor(subscription: Subscription, sequence: number, bytes: number) {
+  constructor(subscription: LeaseOwner, sequence: number, bytes: number, key: string) {
     super();
     this.subscription = subscription;
     this.sequence = sequence;
     this.bytes = bytes;
+    this.key = key;
   }
 }

@@ -13,15 +13,10 @@ import type { Lease } from './lease.ts';
 const cutCount = 64;
 
 export class KeyQueue {
-  readonly key: string;
   #leases: Lease[] = [];
   #first = 0;
   /** Where the leased ones end. */
   #leasedEnd = 0;
-
-  constructor(key: string) {
-    this.key = key;
-  }
 
   get isEmpty(): boolean {
     return this.#first >= this.#leases.length;
@@ -79,17 +74,29 @@ export class KeyQueue {
 
   /** `lease` is to be delivered again: it comes next, and those returned, which had been handed out, after it. */
   takeBack(lease: Lease): Lease[] {
-    const at = this.#leases.indexOf(lease, this.#first);
+    const at = this.#positionOf(lease);
     const followers = this.#leases.slice(at + 1, this.#leasedEnd);
     this.#leasedEnd = at;
     return followers;
   }
 
   remove(lease: Lease): void {
-    const at = this.#leases.indexOf(lease, this.#first);
-    if (at < 0) return;
+    const at = this.#positionOf(lease);
+    if (this.#leases[at] !== lease) return;
     this.#leases.splice(at, 1);
     if (at < this.#leasedEnd) this.#leasedEnd--;
+  }
+
+  /** Where `lease` is, or would be: they are in the order of their sequence numbers. */
+  #positionOf({ sequence }: Lease): number {
+    let low = this.#first;
+    let high = this.#leases.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#leases[middle]?.sequence ?? 0) < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   #cut(): void {

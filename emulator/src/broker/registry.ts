@@ -161,13 +161,7 @@ export class Registry {
     for (const one of state.subscriptions) {
       const topic = this.topicsByNumber.get(one.topic);
       if (!topic) continue;
-      const { number, settings, start } = one;
-      const done = SequenceSet.from(one.done);
-      const subscription = new Subscription(this.#deps, { number, settings, topic, start, done });
-      subscription.seekEpoch = one.seekEpoch;
-      subscription.lastActiveMs = one.lastActiveMs;
-      for (const [sequence, attempts] of one.attempts) subscription.earlierAttempts.set(sequence, attempts);
-      this.#add(subscription);
+      this.#add(new Subscription(this.#deps, { ...one, topic, done: SequenceSet.from(one.done) }));
     }
     for (const one of state.snapshots) this.snapshots.set(one.settings.name, new Snapshot(one));
   }

@@ -184,7 +184,7 @@ export class Resources {
       labels: checkLabels(input.labels ?? {}),
       expireTimeMs: this.#deps.clock.now() + limits.snapshotSeconds * 1_000,
     };
-    const state = { settings, topic: subscription.topic.number, done: subscription.done.state() };
+    const state = { settings, topic: subscription.topic.number, done: subscription.progress.done.state() };
     await this.#commit({ type: 'snapshot', state });
     return settings;
   }
@@ -259,9 +259,9 @@ export class Resources {
   }
 
   /** What cannot come back: all that is acked, unless the subscription or the topic retains it. */
-  #keptSince({ settings, topic, start, done }: Subscription): SequenceSet {
+  #keptSince({ settings, topic, start, progress }: Subscription): SequenceSet {
     const isTopicRetained = topic.settings.retentionMs !== undefined;
-    if (!settings.retainsAcked && !isTopicRetained) return done.copy();
+    if (!settings.retainsAcked && !isTopicRetained) return progress.done.copy();
     const kept = (this.#deps.firstKept(topic.number) ?? topic.next) - 1;
     return new SequenceSet(isTopicRetained ? kept : Math.max(kept, start));
   }

@@ -1,0 +1,145 @@
+/**
+ * The messages that one subscription has in memory, by sequence number and by ordering key, and what of them is
+ * outstanding. Bounded for each subscription and for the broker: when there is no room nothing more is handed out
+ * until something is acked or due again.
+ *
+ * All of it is gone after a crash, but for the delivery attempts, which a dead-letter policy counts from the log.
+ */
+import type { Consumer } from './consumer.ts';
+import type { Deadlines } from './deadlines.ts';
+import { Lease, type LeaseOwner } from './lease.ts';
+import { bounds } from './limits.ts';
+import { KeyQueue } from './ordering.ts';
+
+/** Leases of all subscriptions together. */
+export interface LeaseCount {
+  value: number;
+}
+
+export class Leases {
+  outstandingCount = 0;
+  outstandingBytes = 0;
+  #owner: LeaseOwner;
+  #deadlines: Deadlines<Lease>;
+  #brokerCount: LeaseCount;
+  #bySequence = new Map<number, Lease>();
+  #byKey = new Map<string, KeyQueue>();
+  /** Delivery attempts of messages that were handed out before the last start and not since. */
+  #earlierAttempts = new Map<number, number>();
+
+  constructor(owner: LeaseOwner, deadlines: Deadlines<Lease>, brokerCount: LeaseCount) {
+    this.#owner = owner;
+    this.#deadlines = deadlines;
+    this.#brokerCount = brokerCount;
+  }
+
+  get size(): number {
+    return this.#bySequence.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.size < bounds.leasesPerSubscription && this.#brokerCount.value < bounds.leasesPerBroker;
+  }
+
+  get(sequence: number): Lease | undefined {
+    return this.#bySequence.get(sequence);
+  }
+
+  values(): Iterable<Lease> {
+    return this.#bySequence.values();
+  }
+
+  /** Those of its key; undefined without one. */
+  queueOf({ key }: { key: string }): KeyQueue | undefined {
+    return key === '' ? undefined : this.#byKey.get(key);
+  }
+
+  /** Puts a message into memory. */
+  create(sequence: number, bytes: number, key: string): Lease {
+    const lease = new Lease(this.#owner, sequence, bytes, key);
+    const attempts = this.#earlierAttempts.get(sequence);
+    if (attempts !== undefined) {
+      lease.attempts = attempts;
+      this.#earlierAttempts.delete(sequence);
+    }
+    this.#bySequence.set(sequence, lease);
+    this.#brokerCount.value++;
+    if (key === '') return lease;
+    let queue = this.#byKey.get(key);
+    if (!queue) {
+      queue = new KeyQueue();
+      this.#byKey.set(key, queue);
+    }
+    queue.push(lease);
+    return lease;
+  }
+
+  handOut(lease: Lease, consumer: Consumer, generation: number, until: number): void {
+    lease.consumer = consumer;
+    lease.attempts++;
+    lease.isAcked = false;
+    lease.generation = generation;
+    this.queueOf(lease)?.leased();
+    this.#lease(lease, until);
+  }
+
+  /** A lease that is past its deadline and not delivered again yet stays with who has it. */
+  extend(lease: Lease, until: number): void {
+    if (lease.state === 'ready' || lease.state === 'waiting') this.#lease(lease, until);
+    else this.#deadlines.set(lease, until);
+  }
+
+  #lease(lease: Lease, until: number): void {
+    lease.state = 'leased';
+    this.outstandingCount++;
+    this.outstandingBytes += lease.bytes;
+    this.#deadlines.set(lease, until);
+  }
+
+  /** Nobody holds it any more. */
+  release(lease: Lease): void {
+    this.#deadlines.remove(lease);
+    if (lease.state !== 'leased' || lease.isAcked) return;
+    this.outstandingCount--;
+    this.outstandingBytes -= lease.bytes;
+    lease.consumer?.released(lease);
+  }
+
+  /** Out of memory. @returns the one of its key that may follow now. */
+  remove(lease: Lease): Lease | undefined {
+    this.release(lease);
+    lease.state = 'gone';
+    this.#bySequence.delete(lease.sequence);
+    this.#brokerCount.value--;
+    const queue = this.queueOf(lease);
+    if (!queue) return undefined;
+    queue.remove(lease);
+    if (queue.isEmpty) this.#byKey.delete(lease.key);
+    return queue.next;
+  }
+
+  clear(): void {
+    for (const lease of this.#bySequence.values()) {
+      this.release(lease);
+      lease.state = 'gone';
+    }
+    this.#brokerCount.value -= this.size;
+    this.#bySequence.clear();
+    this.#byKey.clear();
+    this.#earlierAttempts.clear();
+  }
+
+  setEarlierAttempts(sequence: number, attempts: number): void {
+    this.#earlierAttempts.set(sequence, attempts);
+  }
+
+  forgetEarlierAttempts(sequence: number): void {
+    this.#earlierAttempts.delete(sequence);
+  }
+
+  attempts(): [sequence: number, attempts: number][] {
+    const attempts: [number, number][] = [...this.#earlierAttempts];
+    for (const lease of this.#bySequence.values()) attempts.push([lease.sequence, lease.attempts]);
+    return attempts;
+  }
+}
