@@ -4,6 +4,7 @@ import { Broker } from './broker/broker.ts';
 import { declare } from './declarations.ts';
 import { createGrpcFront } from './grpc/server.ts';
 import { createHttp } from './http.ts';
+import { createMethods } from './methods/table.ts';
 import { openPort } from './port.ts';
 
 export interface EmulatorOptions {
@@ -47,7 +48,7 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
     onFatal: options.onFatal ?? fail,
   });
   let isServing = false;
-  const grpc = createGrpcFront(broker);
+  const grpc = createGrpcFront(broker, createMethods(broker));
   const http = createHttp(broker, () => isServing);
   try {
     if (options.declarations) await declare(broker, options.declarations, options.project);

@@ -6,18 +6,9 @@
  * call is cancelled, and whatever is still answered goes nowhere. Nothing of a call outlives its stream.
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { CallInfo, UnaryMethod } from '../methods/method.ts';
 import { frame, MessageReader, releaseMessage } from './frames.ts';
-import { okTrailers, trailersOf } from './status.ts';
-
-export interface CallInfo {
-  /** When the client gives up, ms since 1970; undefined: never. */
-  deadlineMs: number | undefined;
-  /** Called once when the client goes away before the answer. */
-  onCancel: (() => void) | undefined;
-}
-
-/** A request's bytes are there until the answer is. */
-export type UnaryMethod = (request: Buffer, call: CallInfo) => Promise<Buffer> | Buffer;
+import { okTrailers, trailersOf } from './trailers.ts';
 
 /** What a method with a stream of requests does with it. */
 export interface StreamReceiver {

@@ -4,11 +4,11 @@
  * a message of 3,000 bytes at 1,000 a publish before anything was done with it, this about 4 µs.
  */
 import { gunzipSync, inflateSync } from 'node:zlib';
-import { StatusError, statusCodes } from './status.ts';
+import { prefixBytes, writePrefix } from '../methods/prefix.ts';
+import { StatusError } from '../methods/status.ts';
 
 /** Above the 10 MiB of a publish, so that one a little over it gets the broker's answer. */
 export const messageBytesMax = 16 * 1024 * 1024;
-export const prefixBytes = 5;
 
 /** Smaller ones come from Node's own pool. */
 const pooledBytesMin = 64 * 1024;
@@ -76,7 +76,7 @@ export class MessageReader {
     this.#bodyLength = this.#prefix.readUInt32BE(1);
     if (this.#bodyLength > messageBytesMax) {
       throw new StatusError(
-        statusCodes.RESOURCE_EXHAUSTED,
+        'RESOURCE_EXHAUSTED',
         `Received message larger than max (${this.#bodyLength} vs ${messageBytesMax})`,
       );
     }
@@ -92,12 +92,9 @@ export class MessageReader {
       if (this.#encoding === 'deflate') return inflateSync(message, options);
     } catch (cause) {
       const text = `A message cannot be decompressed: ${(cause as Error).message}`;
-      throw new StatusError(statusCodes.RESOURCE_EXHAUSTED, text);
+      throw new StatusError('RESOURCE_EXHAUSTED', text);
     }
-    throw new StatusError(
-      statusCodes.UNIMPLEMENTED,
-      `Messages compressed by ${this.#encoding} are not read.`,
-    );
+    throw new StatusError('UNIMPLEMENTED', `Messages compressed by ${this.#encoding} are not read.`);
   }
 }
 
@@ -114,9 +111,4 @@ export function frame(message: Buffer): Buffer {
   writePrefix(framed, message.length);
   message.copy(framed, prefixBytes);
   return framed;
-}
-
-export function writePrefix(buffer: Buffer, length: number): void {
-  buffer[0] = 0;
-  buffer.writeUInt32BE(length, 1);
 }

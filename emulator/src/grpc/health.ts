@@ -1,8 +1,10 @@
 /** grpc.health.v1.Health, https://github.com/grpc/grpc/blob/master/doc/health-checking.md, with its two messages by hand. */
+
+import type { UnaryMethod } from '../methods/method.ts';
+import { StatusError } from '../methods/status.ts';
 import { FieldScanner } from '../protobuf.ts';
-import type { StreamMethod, UnaryMethod } from './call.ts';
+import type { StreamMethod } from './call.ts';
 import { frame } from './frames.ts';
-import { StatusError, statusCodes } from './status.ts';
 
 const known = new Set(['', 'google.pubsub.v1.Publisher', 'google.pubsub.v1.Subscriber']);
 const serving = Buffer.from([1 << 3, 1]);
@@ -20,7 +22,7 @@ export function healthMethods(isServing: () => boolean): {
   const state = () => (isServing() ? serving : notServing);
   const check: UnaryMethod = (request) => {
     if (known.has(serviceOf(request))) return state();
-    throw new StatusError(statusCodes.NOT_FOUND, 'unknown service');
+    throw new StatusError('NOT_FOUND', 'unknown service');
   };
   const watch: StreamMethod = (call) => ({
     receive: (request) =>

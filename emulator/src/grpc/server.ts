@@ -14,11 +14,13 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Broker } from '../broker/broker.ts';
-import { answerUnary, endWith, StreamCall, type StreamMethod, type UnaryMethod } from './call.ts';
+import type { UnaryMethod } from '../methods/method.ts';
+import { pathOf } from '../methods/protos.ts';
+import { StatusError } from '../methods/status.ts';
+import { answerUnary, endWith, StreamCall, type StreamMethod } from './call.ts';
 import { healthMethods, isHealthPath } from './health.ts';
-import { publisherMethods } from './publisher.ts';
-import { StatusError, statusCodes, trailersOf } from './status.ts';
-import { subscriberMethods } from './subscriber.ts';
+import { streamingPull } from './streaming-pull.ts';
+import { trailersOf } from './trailers.ts';
 
 export interface GrpcFront {
   /** Takes a connection that speaks HTTP/2. */
@@ -36,16 +38,14 @@ const callsPerConnection = 1_000;
 /** Node's own bound on a connection's buffers; its default of 10 MB breaks off connections with several publishes. */
 const connectionMemoryMegabytes = 64;
 
-export function createGrpcFront(broker: Broker): GrpcFront {
+/** `methods` by path, which are the REST front's too. */
+export function createGrpcFront(broker: Broker, methods: ReadonlyMap<string, UnaryMethod>): GrpcFront {
   let isDraining = false;
-  const unary = new Map<string, UnaryMethod>([
-    ...publisherMethods(broker),
-    ...subscriberMethods(broker).unary,
-    ...healthMethods(() => !isDraining).unary,
-  ]);
+  const health = healthMethods(() => !isDraining);
+  const unary = new Map<string, UnaryMethod>([...methods, ...health.unary]);
   const streams = new Map<string, StreamMethod>([
-    ...subscriberMethods(broker).streams,
-    ...healthMethods(() => !isDraining).streams,
+    [pathOf('Subscriber', 'StreamingPull'), streamingPull(broker)],
+    ...health.streams,
   ]);
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer({
@@ -64,7 +64,7 @@ export function createGrpcFront(broker: Broker): GrpcFront {
     const path = String(headers[http2.HTTP2_HEADER_PATH]);
     if (!isGrpc(stream, headers)) return;
     if (isDraining && !isHealthPath(path)) {
-      endWith(stream, trailersOf(new StatusError(statusCodes.UNAVAILABLE, 'The emulator is shutting down.')));
+      endWith(stream, trailersOf(new StatusError('UNAVAILABLE', 'The emulator is shutting down.')));
       return;
     }
     const answer = unary.get(path);
@@ -93,7 +93,7 @@ function isGrpc(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolea
 
 function notFound(path: string): StatusError {
   const text = `${path.slice(1)} is not supported by this emulator.`;
-  return new StatusError(statusCodes.UNIMPLEMENTED, text);
+  return new StatusError('UNIMPLEMENTED', text);
 }
 
 async function closeSessions(sessions: Set<ServerHttp2Session>, graceMs: number): Promise<void> {

@@ -16,10 +16,10 @@ import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
+import { checkAckIds } from '../methods/acks.ts';
+import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from '../methods/wire.ts';
 import { encodeField } from '../protobuf.ts';
-import { checkAckIds } from './acks.ts';
 import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
-import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from './wire.ts';
 
 /** A response is sent when it has this much, or when nothing more is there for it. */
 const responseBytes = 256 * 1024;

@@ -1,6 +1,6 @@
 /** Fields of a decoded request. */
 import type { PageRequest } from '../broker/page.ts';
-import type { PlainMessage } from './methods.ts';
+import type { PlainMessage } from './protos.ts';
 
 export function textOf(value: unknown): string {
   return typeof value === 'string' ? value : '';

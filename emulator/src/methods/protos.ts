@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import protobuf from 'protobufjs';
-import type { CallInfo, UnaryMethod } from './call.ts';
+import type { CallInfo, UnaryMethod } from './method.ts';
 
 /** A message as protobufjs gives it: field names in camelCase, absent ones absent. */
 export type PlainMessage = Record<string, unknown>;

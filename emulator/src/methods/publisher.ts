@@ -1,9 +1,9 @@
-/** google.pubsub.v1.Publisher over gRPC: translates, decides nothing. */
+/** google.pubsub.v1.Publisher: translates, decides nothing. */
 import type { Broker } from '../broker/broker.ts';
 import { asMessage, readTopic, writeTopic } from '../resources.ts';
-import type { UnaryMethod } from './call.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
-import { type PlainMessage, pathOf, plainMethods } from './methods.ts';
+import type { UnaryMethod } from './method.ts';
+import { type PlainMessage, pathOf, plainMethods } from './protos.ts';
 import { readPublish, writePublishResponse } from './wire.ts';
 
 export function publisherMethods(broker: Broker): [path: string, UnaryMethod][] {

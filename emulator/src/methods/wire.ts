@@ -4,7 +4,7 @@ import { invalid } from '../broker/errors.ts';
 import { limits } from '../broker/limits.ts';
 import { messageFields, type NewMessage, readEntry, withoutBrokerFields } from '../broker/message.ts';
 import { FieldScanner, varintBytes, writeVarint } from '../protobuf.ts';
-import { prefixBytes, writePrefix } from './frames.ts';
+import { prefixBytes, writePrefix } from './prefix.ts';
 
 export interface PublishRequest {
   topic: string;

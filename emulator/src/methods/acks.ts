@@ -3,7 +3,7 @@ import type { AckId } from '../broker/ack-id.ts';
 import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
-import type { UnaryMethod } from './call.ts';
+import type { UnaryMethod } from './method.ts';
 import { ackFailure } from './status.ts';
 import { type AckRequest, ackIdText, readAckRequest } from './wire.ts';
 

@@ -8,7 +8,7 @@ import { invalid } from '../broker/errors.ts';
 import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import type { Subscription } from '../broker/subscription.ts';
-import type { UnaryMethod } from './call.ts';
+import type { UnaryMethod } from './method.ts';
 import { ReceivedMessages, readPull } from './wire.ts';
 
 const withoutDeadlineMs = 90_000;

@@ -1,28 +1,21 @@
-/** google.pubsub.v1.Subscriber over gRPC: translates, decides nothing. */
+/** google.pubsub.v1.Subscriber but for its stream: translates, decides nothing. */
 import type { Broker } from '../broker/broker.ts';
 import { invalid, Refusal } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
 import { asMessage, durationMs, readSubscription, writeSnapshot, writeSubscription } from '../resources.ts';
 import { acknowledge, modifyAckDeadline } from './acks.ts';
-import type { StreamMethod, UnaryMethod } from './call.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
-import { type PlainMessage, type PlainMethod, pathOf, plainMethods } from './methods.ts';
+import type { UnaryMethod } from './method.ts';
+import { type PlainMessage, type PlainMethod, pathOf, plainMethods } from './protos.ts';
 import { pull } from './pull.ts';
-import { streamingPull } from './streaming-pull.ts';
 
-export function subscriberMethods(broker: Broker): {
-  unary: [path: string, UnaryMethod][];
-  streams: [path: string, StreamMethod][];
-} {
-  return {
-    unary: [
-      [pathOf('Subscriber', 'Pull'), pull(broker)],
-      [pathOf('Subscriber', 'Acknowledge'), acknowledge(broker)],
-      [pathOf('Subscriber', 'ModifyAckDeadline'), modifyAckDeadline(broker)],
-      ...plainMethods('Subscriber', { ...subscriptionMethods(broker), ...snapshotMethods(broker) }),
-    ],
-    streams: [[pathOf('Subscriber', 'StreamingPull'), streamingPull(broker)]],
-  };
+export function subscriberMethods(broker: Broker): [path: string, UnaryMethod][] {
+  return [
+    [pathOf('Subscriber', 'Pull'), pull(broker)],
+    [pathOf('Subscriber', 'Acknowledge'), acknowledge(broker)],
+    [pathOf('Subscriber', 'ModifyAckDeadline'), modifyAckDeadline(broker)],
+    ...plainMethods('Subscriber', { ...subscriptionMethods(broker), ...snapshotMethods(broker) }),
+  ];
 }
 
 function subscriptionMethods({ resources, registry }: Broker): Record<string, PlainMethod> {
