@@ -33,6 +33,7 @@ export class Puller implements Consumer {
   readonly delivered: Delivered[] = [];
   releasedCount = 0;
   failure: Error | undefined;
+  isClosed = false;
   #broker: Broker;
   #max: number;
   #deadlineMs: number;
@@ -49,7 +50,7 @@ export class Puller implements Consumer {
   }
 
   wants(): boolean {
-    return this.delivered.length - this.releasedCount < this.#max;
+    return !this.isClosed && this.delivered.length - this.releasedCount < this.#max;
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
@@ -102,6 +103,7 @@ export async function pullNow(
   const settled = puller.settled();
   subscription.addConsumer(puller);
   await settled;
+  puller.isClosed = true;
   subscription.removeConsumer(puller);
   if (puller.failure) throw puller.failure;
   return puller.delivered;

@@ -140,7 +140,7 @@ export class Delivery {
       return;
     }
     const queue = this.#deps.leases.queueOf(lease);
-    if (queue && !queue.allows(lease, consumer)) {
+    if (queue && !queue.allows(lease)) {
       lease.state = 'held';
       return;
     }
@@ -192,7 +192,7 @@ export class Delivery {
     const queue = leases.queueOf({ key });
     if (queue && !queue.isEmpty) {
       const { owner } = queue;
-      const mayFollow = owner && queue.allowsAdded(owner) && owner.wants(end - start);
+      const mayFollow = owner && queue.allowsAdded && owner.wants(end - start);
       const lease = leases.create(sequence, end - start, key);
       if (mayFollow) this.#give(lease, owner, window, at);
       return true;

@@ -26,21 +26,17 @@ export class KeyQueue {
     this.#leases.push(lease);
   }
 
-  /** Whether `lease` comes next and may go to `consumer`. */
-  allows(lease: Lease, consumer: Consumer): boolean {
-    return this.#leases[this.#leasedEnd] === lease && this.#isFor(consumer);
+  /** Whether `lease` comes next. */
+  allows(lease: Lease): boolean {
+    return this.#leases[this.#leasedEnd] === lease;
   }
 
-  /** Whether a message that is to be added could go to `consumer` at once. */
-  allowsAdded(consumer: Consumer): boolean {
-    return this.#leasedEnd === this.#leases.length && this.#isFor(consumer);
+  /** Whether a message that is to be added comes next. */
+  get allowsAdded(): boolean {
+    return this.#leasedEnd === this.#leases.length;
   }
 
-  #isFor(consumer: Consumer): boolean {
-    return this.#leasedEnd === this.#first || this.#leases[this.#leasedEnd - 1]?.consumer === consumer;
-  }
-
-  /** Who has to get the next one, if anybody. */
+  /** Who has those before the next one, and so has to get that too; undefined when nobody has. */
   get owner(): Consumer | undefined {
     return this.#leasedEnd === this.#first ? undefined : this.#leases[this.#leasedEnd - 1]?.consumer;
   }
