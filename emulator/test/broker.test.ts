@@ -15,7 +15,8 @@ const name = 'projects/project/subscriptions/orders-writer';
 const deadName = 'projects/project/subscriptions/orders-dead-audit';
 const snapshot = 'projects/project/snapshots/before';
 const minute = 60_000;
-const day = 24 * 60 * minute;
+const hour = 60 * minute;
+const day = 24 * hour;
 
 interface Setup {
   broker: Broker;
@@ -247,6 +248,21 @@ test('goes back to a snapshot: what was unacked then, and all that came since', 
     broker.resources.seekToSnapshot(deadName, snapshot),
     refusal('FAILED_PRECONDITION', /they must match in order for Seek work/),
   );
+});
+
+test('lets a snapshot live for seven days less the age of its oldest message', async (context) => {
+  const { broker, clock, publish } = await setUp(context);
+  const { expireTimeMs } = await broker.resources.createSnapshot({ name: snapshot, subscription: name });
+  assert.equal(expireTimeMs - clock.now(), 7 * day);
+  await publish(['old']);
+  clock.advance(3 * day);
+  const create = (id: string) =>
+    broker.resources.createSnapshot({ name: `projects/project/snapshots/${id}`, subscription: name });
+  assert.equal((await create('later')).expireTimeMs - clock.now(), 4 * day);
+  clock.advance(4 * day - hour);
+  assert.equal((await create('in-time')).expireTimeMs - clock.now(), hour);
+  clock.advance(1);
+  await assert.rejects(create('late'), refusal('FAILED_PRECONDITION', /would expire within an hour/));
 });
 
 test('seeks to a time: forward purges, backward replays what is retained', async (context) => {

@@ -133,6 +133,21 @@ test('answers the keepalive of protocol version 1, and refuses a bad first reque
   hasStatus(status.INVALID_ARGUMENT, 'stream_ack_deadline_seconds must be between 10 and 600 seconds')(error);
 });
 
+test('takes acks in requests of up to 512 KiB, and refuses larger ones', async (context) => {
+  const { call } = await setUp(context);
+  await call('Publisher', 'Publish', publishRequest(topic, ['one']));
+  const [received] = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1)));
+  const id = encodeField(2, received?.ackId ?? '');
+  const head = encodeField(1, subscription);
+  const idsMax = Math.floor((512 * 1024 - head.length) / id.length);
+  const request = (count: number) => Buffer.concat([head, ...Array.from({ length: count }, () => id)]);
+  await assert.rejects(
+    call('Subscriber', 'Acknowledge', request(idsMax + 1)),
+    hasStatus(status.INVALID_ARGUMENT, 'Request payload size exceeds the limit: 524288 bytes.'),
+  );
+  await call('Subscriber', 'Acknowledge', request(idsMax));
+});
+
 test('confirms acks on a stream under exactly-once delivery', async (context) => {
   const { emulator, call } = await setUp(context, { enableExactlyOnceDelivery: true });
   await call('Publisher', 'Publish', publishRequest(topic, ['one']));

@@ -63,6 +63,7 @@ export class Broker {
       committed: () => this.#committed(),
       firstSince: (topic, time) => this.#store.firstSince(topic, time),
       firstKept: (topic) => this.#store.first(topic),
+      oldestUnackedMs: (subscription) => this.#housekeeping.oldestUnackedMs(subscription),
     });
   }
 

@@ -30,11 +30,13 @@ export const limits = {
   subscriptionsPerTopic: 10_000,
   snapshotsPerProject: 5_000,
   snapshotSeconds: 604_800,
+  /** One that would expire sooner is refused: https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.snapshots */
+  snapshotSecondsMin: 3_600,
   filterBytes: 256,
   labelsPerResource: 64,
   pageSize: 1_000,
   pullMessages: 1_000,
-  /** Of StreamingPull's requests: 512 KiB. */
+  /** Of Acknowledge, ModifyAckDeadline and StreamingPull's requests: 512 KiB. */
   ackRequestBytes: 524_288,
 } as const;
 

@@ -15,9 +15,7 @@ const inner = new FieldScanner(Buffer.alloc(0));
 
 /** @throws Refusal for what a message may not be. */
 export function readPublish(request: Buffer): PublishRequest {
-  if (request.length > limits.publishBytes) {
-    throw invalid(`Request payload size exceeds the limit: ${limits.publishBytes} bytes.`);
-  }
+  checkRequestBytes(request, limits.publishBytes);
   const scanner = new FieldScanner(request);
   let topic = '';
   const messages: NewMessage[] = [];
@@ -26,6 +24,10 @@ export function readPublish(request: Buffer): PublishRequest {
     else if (scanner.field === 2) messages.push(checkMessage(request, scanner.start, scanner.end));
   }
   return { topic, messages };
+}
+
+function checkRequestBytes(request: Buffer, max: number): void {
+  if (request.length > max) throw invalid(`Request payload size exceeds the limit: ${max} bytes.`);
 }
 
 /** The message's bytes as they came, unless it brings a message_id or publish_time, which are the broker's. */
@@ -87,6 +89,7 @@ export interface AckRequest {
 
 /** AcknowledgeRequest (ids in field 2) and ModifyAckDeadlineRequest (ids in field 4). */
 export function readAckRequest(request: Buffer, idsField: 2 | 4): AckRequest {
+  checkRequestBytes(request, limits.ackRequestBytes);
   const scanner = new FieldScanner(request);
   const found: AckRequest = { subscription: '', ids: [], deadlineSeconds: 0 };
   while (scanner.next()) {
@@ -133,6 +136,7 @@ export interface StreamRequest {
 
 /** StreamingPullRequest */
 export function readStreamRequest(request: Buffer): StreamRequest {
+  checkRequestBytes(request, limits.ackRequestBytes);
   const found: StreamRequest = {
     subscription: '',
     ackIds: [],
