@@ -6,6 +6,7 @@ import { createGrpcFront } from './grpc/server.ts';
 import { createHttp } from './http.ts';
 import { createMethods } from './methods/table.ts';
 import { openPort } from './port.ts';
+import { createRestFront } from './rest/front.ts';
 
 export interface EmulatorOptions {
   dataDir: string;
@@ -48,8 +49,10 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
     onFatal: options.onFatal ?? fail,
   });
   let isServing = false;
-  const grpc = createGrpcFront(broker, createMethods(broker));
-  const http = createHttp(broker, () => isServing);
+  const methods = createMethods(broker);
+  const grpc = createGrpcFront(broker, methods);
+  const rest = createRestFront(methods);
+  const http = createHttp({ broker, rest, isReady: () => isServing });
   try {
     if (options.declarations) await declare(broker, options.declarations, options.project);
     const { host = '127.0.0.1', port: wanted = 0 } = options;
@@ -63,8 +66,9 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
         isServing = false;
         port.close();
         grpc.drain();
+        rest.drain();
         broker.endStreams();
-        await grpc.close(graceMs);
+        await Promise.all([grpc.close(graceMs), rest.close(graceMs)]);
         http.close();
         http.closeAllConnections();
         await broker.close();

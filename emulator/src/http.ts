@@ -1,10 +1,18 @@
-/** What HTTP/1 clients may ask besides the API: whether it lives, whether it is ready, and figures. */
+/** What HTTP/1 clients may ask: the REST API under /v1, and beside it whether it lives, whether it is ready, and figures. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Broker } from './broker/broker.ts';
+import { isTooLong } from './rest/body.ts';
+import type { RestFront } from './rest/front.ts';
 
 const headersTimeoutMs = 10_000;
 
-export function createHttp(broker: Broker, isReady: () => boolean): Server {
+export interface HttpDeps {
+  broker: Broker;
+  rest: RestFront;
+  isReady: () => boolean;
+}
+
+export function createHttp({ broker, rest, isReady }: HttpDeps): Server {
   const routes: Record<string, (response: ServerResponse) => void> = {
     '/': (response) => send(response, 200, 'Ok\n'),
     '/healthz': (response) => send(response, 200, 'ok\n'),
@@ -17,12 +25,20 @@ export function createHttp(broker: Broker, isReady: () => boolean): Server {
     },
   };
   const server = createServer((request: IncomingMessage, response) => {
-    const route = routes[(request.url ?? '').split('?')[0] ?? ''];
-    if (!route) send(response, 404, 'Not Found\n');
+    const path = (request.url ?? '').split('?')[0] ?? '';
+    const route = routes[path];
+    if (path.startsWith('/v1/')) rest.answer(request, response);
+    else if (!route) send(response, 404, 'Not Found\n');
     else if (request.method === 'GET' || request.method === 'HEAD') route(response);
     else send(response, 405, 'Method Not Allowed\n');
   });
   server.headersTimeout = headersTimeoutMs;
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    // A body that will be refused is not asked for; then nothing more can come on this connection.
+    if (isTooLong(request)) response.setHeader('connection', 'close');
+    else response.writeContinue();
+    server.emit('request', request, response);
+  });
   return server;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The methods of a service by their path, with protobufjs for those that carry no messages. The protos are those that
- * Google's client ships.
+ * The services and their messages as the protos describe them that Google's client ships, and methods as functions of
+ * decoded requests, for those that carry no messages.
  */
 import { createRequire } from 'node:module';
 import protobuf from 'protobufjs';
@@ -19,16 +19,24 @@ export function pathOf(service: string, method: string): string {
   return `/google.pubsub.v1.${service}/${method}`;
 }
 
+export function messageType(name: string): protobuf.Type {
+  return root.lookupType(`google.pubsub.v1.${name}`);
+}
+
+/** With their request and response types. */
+export function methodsOf(serviceName: string): protobuf.Method[] {
+  const service = root.lookupService(`google.pubsub.v1.${serviceName}`).resolveAll() as protobuf.Service;
+  return service.methodsArray;
+}
+
 /** By method name: functions of decoded requests. */
 export function plainMethods(
   serviceName: string,
   answers: Record<string, PlainMethod>,
 ): [path: string, UnaryMethod][] {
-  const service = root.lookupService(`google.pubsub.v1.${serviceName}`).resolveAll() as protobuf.Service;
+  const methods = new Map(methodsOf(serviceName).map((method) => [method.name, method]));
   return Object.entries(answers).map(([name, answer]) => {
-    const method = service.methods[name];
-    const request = method?.resolvedRequestType;
-    const response = method?.resolvedResponseType;
+    const { resolvedRequestType: request, resolvedResponseType: response } = methods.get(name) ?? {};
     if (!request || !response) throw new RangeError(`${serviceName} has no method ${name}`);
     return [
       pathOf(serviceName, name),

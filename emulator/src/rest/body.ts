@@ -1,0 +1,84 @@
+/**
+ * The body of a request, whole. What all requests hold at once is bounded: over it a request is refused, and the client
+ * tries again.
+ */
+import type { IncomingMessage } from 'node:http';
+import { gunzipSync, inflateSync } from 'node:zlib';
+import { StatusError } from '../methods/status.ts';
+
+/**
+ * Of one body: the 16 MiB that gRPC takes of a message, in base64. A publish of the 10 MiB that are allowed is 14 MB, and
+ * one over it up to here gets the broker's own answer.
+ */
+const bodyBytesMax = Math.ceil((16 * 1024 * 1024) / 3) * 4;
+/** Of all bodies that are not answered: with the text and the messages of the one that is read it stays below 150 MB. */
+const heldBytesMax = 2 * bodyBytesMax;
+
+let heldBytes = 0;
+
+/** @returns what `use` makes of it, which holds the body until then. @throws StatusError */
+export async function withBody<Result>(
+  request: IncomingMessage,
+  use: (body: Buffer) => Promise<Result>,
+): Promise<Result> {
+  const held = { bytes: 0 };
+  try {
+    return await use(decompress(request, await read(request, held)));
+  } finally {
+    heldBytes -= held.bytes;
+  }
+}
+
+/** Of what the client says that it will send. */
+export function isTooLong(request: IncomingMessage): boolean {
+  return Number(request.headers['content-length'] ?? 0) > bodyBytesMax;
+}
+
+function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  const refuse = (error: StatusError) => {
+    // Node reads what still comes and drops it, so that the client gets the answer.
+    request.removeAllListeners('data');
+    reject(error);
+  };
+  if (isTooLong(request)) refuse(tooLong());
+  request.on('data', (chunk: Buffer) => {
+    heldBytes += chunk.length;
+    held.bytes += chunk.length;
+    chunks.push(chunk);
+    if (held.bytes > bodyBytesMax) refuse(tooLong());
+    else if (heldBytes > heldBytesMax) refuse(tooMany());
+  });
+  request.on('end', () => resolve(Buffer.concat(chunks)));
+  request.on('close', () => reject(new StatusError('CANCELLED', 'The client went away.')));
+  return promise;
+}
+
+function decompress(request: IncomingMessage, body: Buffer): Buffer {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  const options = { maxOutputLength: bodyBytesMax };
+  try {
+    if (encoding === 'identity') return body;
+    if (encoding === 'gzip') return gunzipSync(body, options);
+    if (encoding === 'deflate') return inflateSync(body, options);
+  } catch (cause) {
+    throw invalid(`The body cannot be decompressed: ${(cause as Error).message}`);
+  }
+  throw invalid(`A body in the content-encoding ${encoding} is not read. Send gzip, deflate or none.`);
+}
+
+function tooLong(): StatusError {
+  return invalid(`Request payload size exceeds the limit: ${bodyBytesMax} bytes.`);
+}
+
+function tooMany(): StatusError {
+  return new StatusError(
+    'RESOURCE_EXHAUSTED',
+    `Requests of ${heldBytesMax} bytes are under way, which is the limit. Try again.`,
+  );
+}
+
+function invalid(message: string): StatusError {
+  return new StatusError('INVALID_ARGUMENT', message);
+}

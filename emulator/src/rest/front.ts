@@ -1,0 +1,113 @@
+/**
+ * The REST front: an HTTP request becomes an encoded request of the same method that gRPC calls, and its response becomes
+ * JSON. It decides nothing. There is no StreamingPull in REST; a Pull waits as long as one over gRPC without a deadline.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
+import type { CallInfo, UnaryMethod } from '../methods/method.ts';
+import type { PlainMessage } from '../methods/protos.ts';
+import { bindField, readMessage } from '../methods/read-json.ts';
+import { StatusError } from '../methods/status.ts';
+import { sendError, sendJson } from './answer.ts';
+import { withBody } from './body.ts';
+import { readTarget } from './query.ts';
+import { createRoutes, findRoute, type Match } from './routes.ts';
+import { writeMessage } from './write-json.ts';
+
+export interface RestFront {
+  answer(request: IncomingMessage, response: ServerResponse): void;
+  /** Refuses new calls with UNAVAILABLE. */
+  drain(): void;
+  /** Resolves when all calls are answered, or after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** `methods` by their gRPC path. */
+export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>): RestFront {
+  const routes = createRoutes();
+  const calls = new Set<ServerResponse>();
+  let isDraining = false;
+  let onIdle: (() => void) | undefined;
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { path, fields, isPretty } = readTarget(request.url ?? '');
+    try {
+      if (isDraining) throw new StatusError('UNAVAILABLE', 'The emulator is shutting down.');
+      // A HEAD is answered as a GET is; Node leaves the body out.
+      const verb = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+      const match = findRoute(routes, verb, path);
+      const method = match && methods.get(match.route.path);
+      if (!match || !method) throw new StatusError('NOT_FOUND', `There is no method for ${verb} ${path}.`);
+      const json = await withBody(request, async (body) =>
+        toJson(match, await method(encode(match, fields, body), callOf(response))),
+      );
+      if (!response.destroyed) sendJson(response, json, { isPretty });
+    } catch (error) {
+      sendError(response, error, isPretty);
+    }
+  }
+
+  return {
+    answer(request, response) {
+      calls.add(response);
+      response.on('close', () => {
+        calls.delete(response);
+        if (calls.size === 0) onIdle?.();
+      });
+      answer(request, response).catch((error) => sendError(response, error));
+    },
+    drain() {
+      isDraining = true;
+    },
+    async close(graceMs) {
+      if (calls.size === 0) return;
+      const idle = Promise.withResolvers<void>();
+      onIdle = idle.resolve;
+      const timer = setTimeout(onIdle, graceMs);
+      await idle.promise;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function callOf(response: ServerResponse): CallInfo {
+  const call: CallInfo = { deadlineMs: undefined, onCancel: undefined };
+  response.on('close', () => {
+    if (!response.writableEnded) call.onCancel?.();
+  });
+  return call;
+}
+
+function encode({ route, bindings }: Match, fields: [string, string[]][], body: Buffer): Buffer {
+  if (!route.types) return Buffer.alloc(0);
+  const { request } = route.types;
+  const json = parse(body);
+  if (route.body === undefined && !isDeepStrictEqual(json, {})) {
+    throw new StatusError(
+      'INVALID_ARGUMENT',
+      'This method takes no body: its fields are in the path and the query.',
+    );
+  }
+  const isWhole = route.body === '*' || route.body === undefined;
+  const message = readMessage(request, isWhole ? json : { [route.body as string]: json });
+  for (const [name, value] of bindings) bindField(request, message, name, [value]);
+  for (const [name, values] of fields) bindField(request, message, name, values);
+  return Buffer.from(request.encode(request.fromObject(message)).finish());
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** An empty body counts as `{}`. */
+function parse(body: Buffer): unknown {
+  if (body.length === 0) return {};
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch (cause) {
+    throw new StatusError('INVALID_ARGUMENT', `Invalid JSON payload received. ${(cause as Error).message}`);
+  }
+}
+
+function toJson({ route }: Match, response: Buffer): unknown {
+  const type = route.types?.response;
+  return type ? writeMessage(type, type.decode(response) as unknown as PlainMessage) : {};
+}
