@@ -6,6 +6,7 @@ import { createGrpcFront } from './grpc/server.ts';
 import { createHttp } from './http.ts';
 import { createMethods } from './methods/table.ts';
 import { openPort } from './port.ts';
+import { createPushFront } from './push/front.ts';
 import { createRestFront } from './rest/front.ts';
 
 export interface EmulatorOptions {
@@ -52,6 +53,7 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
   const methods = createMethods(broker);
   const grpc = createGrpcFront(broker, methods);
   const rest = createRestFront(methods);
+  const push = createPushFront(broker);
   const http = createHttp({ broker, rest, isReady: () => isServing });
   try {
     if (options.declarations) await declare(broker, options.declarations, options.project);
@@ -68,14 +70,14 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
         grpc.drain();
         rest.drain();
         broker.endStreams();
-        await Promise.all([grpc.close(graceMs), rest.close(graceMs)]);
+        await Promise.all([grpc.close(graceMs), rest.close(graceMs), push.close(graceMs)]);
         http.close();
         http.closeAllConnections();
         await broker.close();
       },
     };
   } catch (error) {
-    await grpc.close(0);
+    await Promise.all([grpc.close(0), push.close(0)]);
     await broker.close();
     throw error;
   }

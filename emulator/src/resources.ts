@@ -3,7 +3,13 @@
  * `{seconds, nanos}` or `'600s'`) and the broker's settings. What the broker does not honour is refused here.
  */
 import { invalid, Refusal } from './broker/errors.ts';
-import type { Labels, SnapshotSettings, SubscriptionSettings, TopicSettings } from './broker/settings.ts';
+import type {
+  Labels,
+  PushSettings,
+  SnapshotSettings,
+  SubscriptionSettings,
+  TopicSettings,
+} from './broker/settings.ts';
 import type { SubscriptionInput, TopicInput } from './broker/validation.ts';
 
 export type Resource = Record<string, unknown>;
@@ -46,8 +52,6 @@ export function writeTopic(settings: TopicSettings, duration: DurationForm): Res
 
 /** @throws Refusal */
 export function readSubscription(resource: Resource): SubscriptionInput {
-  const pushConfig = resource.pushConfig as Resource | undefined;
-  if (pushConfig?.pushEndpoint) throw unsupported('pushConfig', 'Subscription');
   refuse('Subscription', resource, [
     'bigqueryConfig',
     'cloudStorageConfig',
@@ -77,10 +81,42 @@ export function readSubscription(resource: Resource): SubscriptionInput {
           attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
         }
       : undefined,
+    push: readPushConfig(resource.pushConfig),
     retryPolicy: retry && {
       minimumBackoffMs: durationMs(retry.minimumBackoff),
       maximumBackoffMs: durationMs(retry.maximumBackoff),
     },
+  };
+}
+
+/** A PushConfig; undefined without an endpoint: the subscription is pulled then. @throws Refusal */
+export function readPushConfig(value: unknown): PushSettings | undefined {
+  const config = (value ?? {}) as Resource;
+  if (config.oidcToken) {
+    const why = 'Only Google can sign the tokens of push requests, and an unsigned one would prove nothing.';
+    throw new Refusal(
+      'UNIMPLEMENTED',
+      `oidcToken of a PushConfig is not supported by this emulator. ${why} Leave it out here.`,
+    );
+  }
+  if (!config.pushEndpoint) return undefined;
+  const noWrapper = config.noWrapper as Resource | undefined;
+  return {
+    endpoint: text(config.pushEndpoint),
+    attributes: (config.attributes ?? {}) as Record<string, string>,
+    isUnwrapped: noWrapper !== undefined,
+    writesMetadata: noWrapper?.writeMetadata === true,
+  };
+}
+
+function writePushConfig(push: PushSettings | undefined): Resource {
+  if (!push) return {};
+  return {
+    pushEndpoint: push.endpoint,
+    ...(Object.keys(push.attributes).length > 0 ? { attributes: push.attributes } : {}),
+    ...(push.isUnwrapped
+      ? { noWrapper: push.writesMetadata ? { writeMetadata: true } : {} }
+      : { pubsubWrapper: {} }),
   };
 }
 
@@ -93,7 +129,7 @@ export function writeSubscription(
   return {
     name: settings.name,
     topic: settings.topic,
-    pushConfig: {},
+    pushConfig: writePushConfig(settings.push),
     ackDeadlineSeconds: settings.ackDeadlineMs / 1_000,
     ...(settings.retainsAcked ? { retainAckedMessages: true } : {}),
     messageRetentionDuration: duration(settings.retentionMs),

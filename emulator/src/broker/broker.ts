@@ -17,7 +17,7 @@ import { bounds, limits } from './limits.ts';
 import { messageIdOf, type NewMessage } from './message.ts';
 import { appendPublish } from './publishing.ts';
 import { type Change, Registry, type RegistryState } from './registry.ts';
-import { detached, Resources } from './resources.ts';
+import { detached, isPush, Resources } from './resources.ts';
 import type { Subscription } from './subscription.ts';
 
 export type { Durability };
@@ -36,6 +36,7 @@ export class Broker {
   #store!: Store;
   #housekeeping!: Housekeeping;
   #generation = 0;
+  #listeners: ((change: Change) => void)[] = [];
   /** Of publishes that wait for the commit under way, and of those that come into the next. */
   #waitingBytes = 0;
   #admittedBytes = 0;
@@ -146,6 +147,7 @@ export class Broker {
     }
     const subscription = this.subscription(name);
     if (subscription.settings.isDetached) throw detached(name);
+    if (subscription.settings.push) throw isPush(name);
     return subscription;
   }
 
@@ -199,8 +201,14 @@ export class Broker {
     await this.#store.close();
   }
 
+  /** Tells `listener` of every change from now on, when it is applied. */
+  watch(listener: (change: Change) => void): void {
+    this.#listeners.push(listener);
+  }
+
   #change(change: Change): void {
     this.registry.apply(change);
+    for (const listener of this.#listeners) listener(change);
     this.#store.appendChange(change);
     this.#housekeeping.wake();
   }

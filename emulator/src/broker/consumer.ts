@@ -4,6 +4,8 @@ import type { Lease } from './lease.ts';
 export interface Consumer {
   /** How long its leases last. */
   ackDeadlineMs(): number;
+  /** It takes the next of an ordering key only when the one before is acked. */
+  readonly takesOnePerKey?: boolean;
   /** Whether it takes a message of that size now. It is asked again after `Subscription.wake()`. */
   wants(bytes: number): boolean;
   /** The bytes are only there during the call. */

@@ -130,7 +130,7 @@ export class Delivery {
   /** `owner`, who has the rest of the key, or else the next in turn. */
   #consumerFor(bytes: number, owner: Consumer | undefined): Consumer | undefined {
     if (!owner) return this.turns.next(bytes);
-    return owner.wants(bytes) ? owner : undefined;
+    return mayFollow(owner, bytes) ? owner : undefined;
   }
 
   #deliverAgain(lease: Lease, consumer: Consumer, window: MessageWindow): void {
@@ -192,9 +192,9 @@ export class Delivery {
     const queue = leases.queueOf({ key });
     if (queue && !queue.isEmpty) {
       const { owner } = queue;
-      const mayFollow = owner && queue.allowsAdded && owner.wants(end - start);
+      const isNext = owner && queue.allowsAdded && mayFollow(owner, end - start);
       const lease = leases.create(sequence, end - start, key);
-      if (mayFollow) this.#give(lease, owner, window, at);
+      if (isNext) this.#give(lease, owner, window, at);
       return true;
     }
     const consumer = this.turns.next(end - start);
@@ -232,4 +232,9 @@ export class Delivery {
     }
     this.#touched.clear();
   }
+}
+
+/** Whether `owner`, who has those before it of its key, takes a message now. */
+function mayFollow(owner: Consumer, bytes: number): boolean {
+  return !owner.takesOnePerKey && owner.wants(bytes);
 }

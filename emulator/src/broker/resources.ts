@@ -147,6 +147,7 @@ export class Resources {
       ? this.#completeSubscription(masked)
       : completeSubscription(masked);
     await this.#commitSettings(subscription, settings);
+    if (settings.push) subscription.fail(isPush(settings.name));
     subscription.wake();
     return settings;
   }
@@ -329,6 +330,11 @@ function tooMany(what: string, max: number): Refusal {
 
 export function detached(name: string): Refusal {
   return new Refusal('FAILED_PRECONDITION', `Subscription is detached from its topic (resource=${name})`);
+}
+
+/** Of Pull and StreamingPull. */
+export function isPush(name: string): Refusal {
+  return new Refusal('FAILED_PRECONDITION', `Subscription is a push subscription: (resource=${name})`);
 }
 
 function idIn(name: string): string {

@@ -15,6 +15,16 @@ export interface DeadLetterPolicy {
   attemptsMax: number;
 }
 
+/** Where messages are POSTed to. https://cloud.google.com/pubsub/docs/push */
+export interface PushSettings {
+  endpoint: string;
+  attributes: Record<string, string>;
+  /** The message's data is the body, and not wrapped in JSON. */
+  isUnwrapped: boolean;
+  /** Unwrapped: attributes and metadata are headers. */
+  writesMetadata: boolean;
+}
+
 export interface SubscriptionSettings {
   name: string;
   topic: string;
@@ -30,6 +40,8 @@ export interface SubscriptionSettings {
   deadLetterPolicy?: DeadLetterPolicy;
   retryPolicy?: RetryPolicy;
   isDetached: boolean;
+  /** Undefined: messages are pulled. */
+  push?: PushSettings;
 }
 
 export interface SnapshotSettings {

@@ -19,6 +19,7 @@ const subscriptionFields: Record<string, SubscriptionKey | 'fixed'> = {
   dead_letter_policy: 'deadLetterPolicy',
   retry_policy: 'retryPolicy',
   enable_exactly_once_delivery: 'isExactlyOnce',
+  push_config: 'push',
 };
 
 const topicFields: Record<string, keyof TopicSettings | 'fixed'> = {
@@ -91,11 +92,5 @@ const unsupported: Record<string, string[]> = {
     'ingestion_data_source_settings',
     'message_transforms',
   ],
-  Subscription: [
-    'push_config',
-    'bigquery_config',
-    'cloud_storage_config',
-    'bigtable_config',
-    'message_transforms',
-  ],
+  Subscription: ['bigquery_config', 'cloud_storage_config', 'bigtable_config', 'message_transforms'],
 };

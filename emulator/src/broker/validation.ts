@@ -4,7 +4,13 @@ import { parseFilter } from './filter.ts';
 import { limits } from './limits.ts';
 import { checkName } from './names.ts';
 import type { RetryPolicy } from './retry-policy.ts';
-import type { DeadLetterPolicy, Labels, SubscriptionSettings, TopicSettings } from './settings.ts';
+import type {
+  DeadLetterPolicy,
+  Labels,
+  PushSettings,
+  SubscriptionSettings,
+  TopicSettings,
+} from './settings.ts';
 
 /** A subscription as a client asks for it: what is left out gets its default. */
 export type SubscriptionInput = Pick<SubscriptionSettings, 'name' | 'topic'> & {
@@ -52,6 +58,7 @@ export function completeSubscription(input: SubscriptionInput): SubscriptionSett
   if (expirationMs !== undefined) settings.expirationMs = expirationMs;
   if (input.deadLetterPolicy) settings.deadLetterPolicy = checkDeadLetterPolicy(input.deadLetterPolicy);
   if (input.retryPolicy) settings.retryPolicy = checkRetryPolicy(input.retryPolicy);
+  if (input.push) settings.push = checkPush(input.push, settings);
   return settings;
 }
 
@@ -121,6 +128,18 @@ function checkRetryPolicy(policy: NonNullable<SubscriptionInput['retryPolicy']>)
     throw invalid(`The value for maximum_backoff is too small. ${passed}`);
   }
   return { minimumBackoffMs, maximumBackoffMs };
+}
+
+function checkPush(push: PushSettings, { isExactlyOnce }: SubscriptionSettings): PushSettings {
+  const url = URL.parse(push.endpoint);
+  if (!url || !/^https?:$/.test(url.protocol)) throw invalid('Unsupported push_endpoint');
+  // https://cloud.google.com/pubsub/docs/exactly-once-delivery
+  if (isExactlyOnce) throw invalid('Exactly-once delivery is not supported for push subscriptions.');
+  for (const [key, value] of Object.entries(push.attributes)) {
+    if (key === 'x-goog-version' && value === 'v1') continue;
+    throw invalid(`Unsupported push_config attribute ${key}=${value}; x-goog-version=v1 is the only one.`);
+  }
+  return push;
 }
 
 /** https://cloud.google.com/pubsub/docs/create-topic#labels: 64; a lower-case letter first; 63 characters each. */

@@ -1,8 +1,15 @@
 /** google.pubsub.v1.Subscriber but for its stream: translates, decides nothing. */
 import type { Broker } from '../broker/broker.ts';
-import { invalid, Refusal } from '../broker/errors.ts';
+import { invalid } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
-import { asMessage, durationMs, readSubscription, writeSnapshot, writeSubscription } from '../resources.ts';
+import {
+  asMessage,
+  durationMs,
+  readPushConfig,
+  readSubscription,
+  writeSnapshot,
+  writeSubscription,
+} from '../resources.ts';
 import { acknowledge, modifyAckDeadline } from './acks.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
@@ -38,10 +45,12 @@ function subscriptionMethods({ resources, registry }: Broker): Record<string, Pl
       const page = resources.listSubscriptions(textOf(request.project), pageRequest(request));
       return { subscriptions: page.entries.map(write), nextPageToken: page.nextPageToken };
     },
-    ModifyPushConfig: ({ subscription, pushConfig }: PlainMessage) => {
-      resources.subscription(textOf(subscription));
-      if (!(pushConfig as PlainMessage | undefined)?.pushEndpoint) return {};
-      throw new Refusal('UNIMPLEMENTED', 'Push subscriptions are not supported by this emulator yet.');
+    ModifyPushConfig: async ({ subscription, pushConfig }: PlainMessage) => {
+      const { settings } = resources.subscription(textOf(subscription));
+      const { expirationMs = null, ...rest } = settings;
+      const input = { ...rest, expirationMs, push: readPushConfig(pushConfig) };
+      await resources.updateSubscription(input, ['push_config']);
+      return {};
     },
   };
 }
