@@ -26,7 +26,7 @@ export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
-type PartName = 'mongodb' | 'broker' | 'k6';
+type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -43,12 +43,14 @@ export function needs(...parts: PartName[]): { skip: string | false } {
 const wanted: Record<PartName, string> = {
   mongodb: 'mongod or secantusd-rs on PATH',
   broker: 'java, and the pubsub-emulator component of gcloud',
+  gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
 };
 
 const isHere: Record<PartName, () => boolean> = {
   mongodb: () => findMongoDb() !== undefined,
   broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
+  gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
 };
 

@@ -489,6 +489,15 @@ test('forgets a waiting pull whose client has gone', async (context) => {
   assert.deepEqual(textsOf(await call(`POST ${subscription}:pull`, { maxMessages: 1 })), ['one']);
 });
 
+test('gives a pull an empty answer a second before the X-Server-Timeout of its client', async (context) => {
+  const { call } = await setUp(context);
+  const started = performance.now();
+  const headers = { 'x-server-timeout': '1.05' };
+  const pulled = await call(`POST ${subscription}:pull`, { maxMessages: 1 }, headers);
+  assert.equal(pulled.text, '{}\n');
+  assert.ok(performance.now() - started < 30_000, 'it waited as without a deadline');
+});
+
 test('ends waiting pulls with UNAVAILABLE when it closes, and answers them', async (context) => {
   const { emulator, call } = await setUp(context);
   const waiting = refuses(call, `POST ${subscription}:pull`, { maxMessages: 1 }, [

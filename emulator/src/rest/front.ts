@@ -1,6 +1,6 @@
 /**
  * The REST front: an HTTP request becomes an encoded request of the same method that gRPC calls, and its response becomes
- * JSON. It decides nothing. There is no StreamingPull in REST; a Pull waits as long as one over gRPC without a deadline.
+ * JSON. It decides nothing. There is no StreamingPull in REST.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
@@ -39,7 +39,7 @@ export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>): Rest
       const method = match && methods.get(match.route.path);
       if (!match || !method) throw new StatusError('NOT_FOUND', `There is no method for ${verb} ${path}.`);
       const json = await withBody(request, async (body) =>
-        toJson(match, await method(encode(match, fields, body), callOf(response))),
+        toJson(match, await method(encode(match, fields, body), callOf(request, response))),
       );
       if (!response.destroyed) sendJson(response, json, { isPretty });
     } catch (error) {
@@ -70,8 +70,11 @@ export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>): Rest
   };
 }
 
-function callOf(response: ServerResponse): CallInfo {
-  const call: CallInfo = { deadlineMs: undefined, onCancel: undefined };
+function callOf(request: IncomingMessage, response: ServerResponse): CallInfo {
+  // gcloud gives a Pull 20 s by it: https://cloud.google.com/apis/docs/system-parameters
+  const timeoutSeconds = Number.parseFloat(String(request.headers['x-server-timeout']));
+  const deadlineMs = Number.isNaN(timeoutSeconds) ? undefined : Date.now() + timeoutSeconds * 1_000;
+  const call: CallInfo = { deadlineMs, onCancel: undefined };
   response.on('close', () => {
     if (!response.writableEnded) call.onCancel?.();
   });
