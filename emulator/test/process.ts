@@ -18,7 +18,7 @@ export interface EmulatorProcess {
 
 /** Runs main.ts, under `wrapper` when one is given, and resolves when it is ready. */
 export async function startProcess(
-  context: TestContext,
+  context: Pick<TestContext, 'after'>,
   flags: string[],
   wrapper: string[] = [],
 ): Promise<EmulatorProcess> {
@@ -67,7 +67,7 @@ export async function runProcess(flags: string[]): Promise<{ code: number; outpu
 const asBytes = (bytes: Buffer) => bytes;
 
 /** Calls methods with encoded requests. */
-export function createRawClient(context: TestContext, port: number) {
+export function createRawClient(context: Pick<TestContext, 'after'>, port: number) {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
   context.after(() => client.close());
   return (service: string, method: string, request: Buffer): Promise<Buffer> =>

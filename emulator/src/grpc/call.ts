@@ -7,6 +7,7 @@
  */
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { CallInfo, UnaryMethod } from '../methods/method.ts';
+import { StatusError } from '../methods/status.ts';
 import { frame, MessageReader, releaseMessage } from './frames.ts';
 import { okTrailers, trailersOf } from './trailers.ts';
 
@@ -21,6 +22,9 @@ export interface StreamReceiver {
 }
 
 export type StreamMethod = (call: StreamCall) => StreamReceiver;
+
+/** A client that has begun a call and sends nothing of its request has this long. */
+const requestSilenceMsMax = 30_000;
 
 const headers: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'application/grpc' };
 const withTrailers = { waitForTrailers: true };
@@ -40,8 +44,10 @@ export function answerUnary(
   const fail = (error: unknown) => {
     if (isAnswered) return;
     isAnswered = true;
+    reader.close();
     endWith(stream, trailersOf(error));
   };
+  endWhenSilent(stream, fail);
   stream.on('data', (data: Buffer) => {
     if (isAnswered) return;
     try {
@@ -51,6 +57,7 @@ export function answerUnary(
     }
   });
   stream.on('end', async () => {
+    stream.setTimeout(0);
     if (isAnswered) return;
     try {
       const response = await answer(request ?? Buffer.alloc(0), info);
@@ -63,6 +70,7 @@ export function answerUnary(
     }
   });
   stream.on('close', () => {
+    reader.close();
     if (isAnswered) return;
     isAnswered = true;
     info.onCancel?.();
@@ -84,6 +92,15 @@ export function endWith(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders
   stream.resume();
 }
 
+/** Until its request is there, which takes the time limit off again. */
+function endWhenSilent(stream: ServerHttp2Stream, fail: (error: StatusError) => void): void {
+  stream.setTimeout(requestSilenceMsMax, () => {
+    const text = `Nothing of the request came for ${requestSilenceMsMax / 1_000} s.`;
+    fail(new StatusError('DEADLINE_EXCEEDED', text));
+    stream.close();
+  });
+}
+
 export class StreamCall {
   #stream: ServerHttp2Stream;
   #trailers: OutgoingHttpHeaders = okTrailers;
@@ -92,7 +109,12 @@ export class StreamCall {
   constructor(stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, open: StreamMethod) {
     this.#stream = stream;
     const receiver = open(this);
+    endWhenSilent(stream, (error) => {
+      receiver.cancel();
+      this.fail(error);
+    });
     const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+      stream.setTimeout(0);
       receiver.receive(message);
       releaseMessage(message);
     });
@@ -107,6 +129,7 @@ export class StreamCall {
     });
     stream.on('end', () => receiver.end());
     stream.on('close', () => {
+      reader.close();
       this.#isEnded = true;
       receiver.cancel();
     });

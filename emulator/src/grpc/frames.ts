@@ -10,6 +10,13 @@ import { StatusError } from '../methods/status.ts';
 /** Above the 10 MiB of a publish, so that one a little over it gets the broker's answer. */
 export const messageBytesMax = 16 * 1024 * 1024;
 
+/**
+ * Messages that are being received, over all connections, by the lengths that they announce: 20 publishes of the usual
+ * 3 MB, a quarter of the memory of the smallest machine that this is made for. One more is refused.
+ */
+const receivingBytesMax = 64 * 1024 * 1024;
+let receivingBytes = 0;
+
 /** Smaller ones come from Node's own pool. */
 const pooledBytesMin = 64 * 1024;
 const poolBytesMax = 16 * 1024 * 1024;
@@ -62,7 +69,7 @@ export class MessageReader {
       at += count;
       if (this.#received < this.#bodyLength) continue;
       const message = this.#body.subarray(0, this.#bodyLength);
-      this.#body = undefined;
+      this.close();
       this.#onMessage(this.#prefix[0] === 0 ? message : this.#decompress(message));
     }
   }
@@ -80,9 +87,21 @@ export class MessageReader {
         `Received message larger than max (${this.#bodyLength} vs ${messageBytesMax})`,
       );
     }
+    if (receivingBytes + this.#bodyLength > receivingBytesMax) {
+      const why = `Messages of ${receivingBytes} bytes are being received, and ${this.#bodyLength} more are over the limit of ${receivingBytesMax} bytes.`;
+      throw new StatusError('RESOURCE_EXHAUSTED', `${why} Try again.`);
+    }
     this.#received = 0;
     this.#body = allocate(this.#bodyLength);
+    receivingBytes += this.#bodyLength;
     return count;
+  }
+
+  /** Nothing more comes. */
+  close(): void {
+    if (!this.#body) return;
+    receivingBytes -= this.#bodyLength;
+    this.#body = undefined;
   }
 
   #decompress(message: Buffer): Buffer {

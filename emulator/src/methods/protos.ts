@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import protobuf from 'protobufjs';
+import { MalformedMessage } from '../protobuf.ts';
 import type { CallInfo, UnaryMethod } from './method.ts';
 
 /** A message as protobufjs gives it: field names in camelCase, absent ones absent. */
@@ -29,6 +30,15 @@ export function methodsOf(serviceName: string): protobuf.Method[] {
   return service.methodsArray;
 }
 
+/** @throws MalformedMessage */
+function decode(type: protobuf.Type, bytes: Buffer): protobuf.Message {
+  try {
+    return type.decode(bytes);
+  } catch (cause) {
+    throw new MalformedMessage((cause as Error).message, { cause });
+  }
+}
+
 /** By method name: functions of decoded requests. */
 export function plainMethods(
   serviceName: string,
@@ -41,7 +51,7 @@ export function plainMethods(
     return [
       pathOf(serviceName, name),
       async (bytes, call) => {
-        const decoded = request.toObject(request.decode(bytes), { longs: Number, enums: String });
+        const decoded = request.toObject(decode(request, bytes), { longs: Number, enums: String });
         return Buffer.from(response.encode(response.fromObject(await answer(decoded, call))).finish());
       },
     ];

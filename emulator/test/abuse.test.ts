@@ -1,0 +1,289 @@
+/**
+ * Nonsense, floods and slow clients on the port of a real process: it stays up, answers the others, and its memory
+ * stays within a bound. Everything is sent to loopback, in fixed numbers.
+ */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
+import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { encodeField } from '../src/protobuf.ts';
+import { createFolder, until } from './harness.ts';
+import { createRawClient, type EmulatorProcess, publishRequest, startProcess } from './process.ts';
+
+const topic = 'projects/project/topics/orders';
+const subscription = 'projects/project/subscriptions/orders-writer';
+const declarations = JSON.stringify({
+  topics: [{ name: topic }],
+  subscriptions: [{ name: subscription, topic }],
+});
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+/** What all of it together may leave behind: the pools of buffers, and what the heap grew to. */
+const growthBytesMax = 120e6;
+
+const cleanups: (() => unknown)[] = [];
+const context = { after: (cleanup: () => unknown) => cleanups.push(cleanup) };
+let emulator: EmulatorProcess;
+let bytesBefore = 0;
+
+before(async () => {
+  const flags = [`--data-dir=${createFolder()}`, `--declare=${declarations}`];
+  emulator = await startProcess(context, flags);
+  await answers();
+  bytesBefore = rssAnonBytes();
+});
+after(() => {
+  for (const cleanup of cleanups.reverse()) cleanup();
+});
+
+function rssAnonBytes(): number {
+  const status = readFileSync(`/proc/${emulator.pid}/status`, 'utf8');
+  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1_024;
+}
+
+/** A new client is served, over HTTP and gRPC. */
+async function answers(): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${emulator.port}/healthz`, {
+    headers: { connection: 'close' },
+  });
+  assert.equal(response.status, 200);
+  const call = createRawClient(context, emulator.port);
+  await call('Publisher', 'Publish', publishRequest(topic, ['still here']));
+}
+
+async function open(): Promise<Socket> {
+  const socket = connect(emulator.port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.resume();
+  cleanups.push(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Sends bytes and goes away, or is sent away. */
+async function send(...pieces: Buffer[]): Promise<void> {
+  const socket = await open();
+  for (const piece of pieces) if (!socket.destroyed) socket.write(piece);
+  socket.end();
+  await until(() => socket.destroyed || socket.readableEnded || socket.writableFinished);
+  socket.destroy();
+}
+
+function openSession(): ClientHttp2Session {
+  const session = connectHttp2(`http://127.0.0.1:${emulator.port}`);
+  session.on('error', () => {});
+  cleanups.push(() => session.destroy());
+  return session;
+}
+
+function begin(session: ClientHttp2Session, method: string, headers: object = {}): ClientHttp2Stream {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': `/google.pubsub.v1.${method}`,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...headers,
+  });
+  stream.on('error', () => {});
+  return stream;
+}
+
+/** The status of a call, from its headers or trailers. */
+async function statusOf(stream: ClientHttp2Stream): Promise<string> {
+  const status = Promise.withResolvers<string>();
+  const look = (headers: object) => {
+    const code = (headers as Record<string, string>)['grpc-status'];
+    if (code !== undefined) status.resolve(code);
+  };
+  stream.on('response', look);
+  stream.on('trailers', look);
+  stream.on('close', () => status.resolve('closed'));
+  stream.resume();
+  return status.promise;
+}
+
+function framed(message: Buffer, length = message.length, flag = 0): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix[0] = flag;
+  prefix.writeUInt32BE(length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** An HTTP/2 frame. https://www.rfc-editor.org/rfc/rfc9113#name-frame-format */
+function http2Frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head[3] = type;
+  head[4] = flags;
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+const settings = http2Frame(4, 0, 0, Buffer.alloc(0));
+
+test('answers those who ask while others send nothing of what they began, and ends these after 30 s', async () => {
+  const session = openSession();
+  const silent = begin(session, 'Publisher/Publish');
+  silent.write(framed(Buffer.alloc(10), 1_000));
+  const silentStream = begin(session, 'Subscriber/StreamingPull');
+  silentStream.write(Buffer.alloc(2));
+  const statuses = Promise.all([statusOf(silent), statusOf(silentStream)]);
+
+  await nonsense();
+  await floods();
+  await badMessages();
+  await hugeAnnouncements();
+  await idleConnections();
+
+  assert.deepEqual(await statuses, ['4', '4']); // DEADLINE_EXCEEDED
+  await answers();
+  await until(() => rssAnonBytes() - bytesBefore < growthBytesMax);
+});
+
+async function nonsense(): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 2_000 }), fc.nat(3), async (bytes, kind) => {
+      const start = [Buffer.alloc(0), preface.subarray(0, 10), preface, Buffer.concat([preface, settings])][
+        kind
+      ];
+      await send(start ?? preface, Buffer.from(bytes));
+    }),
+    { numRuns: 200 },
+  );
+  await send(Buffer.from(`GET /${'x'.repeat(100_000)} HTTP/1.1\r\n\r\n`));
+  await send(Buffer.from(`GET / HTTP/1.1\r\n${'a: b\r\n'.repeat(100_000)}\r\n`));
+  await send(preface, http2Frame(0, 0, 1, Buffer.alloc(16_385)));
+  await send(preface, settings, http2Frame(255, 255, 0xffff_ffff, Buffer.alloc(100)));
+  await answers();
+}
+
+async function floods(): Promise<void> {
+  const ping = http2Frame(6, 0, 0, Buffer.alloc(8));
+  await send(preface, settings, Buffer.concat(Array.from({ length: 20_000 }, () => ping)));
+  await send(preface, settings, Buffer.concat(Array.from({ length: 20_000 }, () => settings)));
+  // A header block that never ends: CVE-2024-27983.
+  const continuation = http2Frame(9, 0, 1, Buffer.alloc(16_000, 0x40));
+  await send(preface, settings, http2Frame(1, 0, 1, Buffer.from([0x83])), ...Array(2_000).fill(continuation));
+  // Calls that are begun and cancelled at once: CVE-2023-44487.
+  const session = openSession();
+  for (let count = 0; count < 5_000 && !session.destroyed; count++) {
+    begin(session, 'Subscriber/StreamingPull').close();
+    if (count % 500 === 0) await new Promise(setImmediate);
+  }
+  session.destroy();
+  await answers();
+}
+
+async function badMessages(): Promise<void> {
+  const methods = ['Publish', 'CreateTopic', 'ListTopics'].map((name) => `Publisher/${name}`);
+  methods.push(
+    ...['Pull', 'Acknowledge', 'ModifyAckDeadline', 'CreateSubscription', 'Seek', 'StreamingPull'].map(
+      (name) => `Subscriber/${name}`,
+    ),
+  );
+  const session = openSession();
+  const statuses = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...methods),
+      fc.uint8Array({ minLength: 1, maxLength: 300 }),
+      async (method, bytes) => {
+        const stream = begin(session, method);
+        stream.end(framed(Buffer.from(bytes)));
+        statuses.add(await statusOf(stream));
+      },
+    ),
+    { numRuns: 500 },
+  );
+  // Of what is nonsense nothing is a fault of the emulator's: INTERNAL, UNKNOWN, DATA_LOSS.
+  assert.deepEqual(
+    [...statuses].filter((status) => ['2', '13', '15', 'closed'].includes(status)),
+    [],
+  );
+  const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024));
+  const bombed = begin(session, 'Publisher/Publish', { 'grpc-encoding': 'gzip' });
+  bombed.end(framed(bomb, bomb.length, 1));
+  assert.equal(await statusOf(bombed), '8'); // RESOURCE_EXHAUSTED
+  const unknown = begin(session, 'Publisher/Publish', { 'grpc-encoding': 'br' });
+  unknown.end(framed(bomb.subarray(0, 10), 10, 1));
+  assert.equal(await statusOf(unknown), '12'); // UNIMPLEMENTED
+  const tooLong = begin(session, 'Publisher/Publish');
+  tooLong.write(framed(Buffer.alloc(10), 0xffff_ffff));
+  assert.equal(await statusOf(tooLong), '8');
+  const plain = begin(session, 'Publisher/Publish', { 'content-type': 'text/plain' });
+  const [headers] = await once(plain, 'response');
+  assert.equal(headers[':status'], 415);
+  session.destroy();
+  await answers();
+}
+
+/** 200 publishes that say 10 MB and send a byte: a few are waited for, the others are refused at once. */
+async function hugeAnnouncements(): Promise<void> {
+  const sessions = Array.from({ length: 4 }, openSession);
+  const announced = sessions.flatMap((session) =>
+    Array.from({ length: 50 }, () => {
+      const stream = begin(session, 'Publisher/Publish');
+      stream.write(framed(Buffer.alloc(1), 10_000_000));
+      return { stream, status: undefined as string | undefined };
+    }),
+  );
+  for (const one of announced) {
+    void statusOf(one.stream).then((status) => {
+      one.status = status;
+    });
+  }
+  await until(() => announced.filter(({ status }) => status === '8').length === announced.length - 6);
+  for (const session of sessions) session.destroy();
+  await answers();
+  // Those that went away left nothing behind: a large publish is taken again.
+  const call = createRawClient(context, emulator.port);
+  await until(async () => {
+    try {
+      await call('Publisher', 'Publish', publishRequest(topic, ['x'.repeat(9_000_000)]));
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function idleConnections(): Promise<void> {
+  const sockets: Socket[] = [];
+  for (let count = 0; count < 5_000; count++) {
+    const socket = await open();
+    if (count % 2 === 0) socket.write(Buffer.concat([preface, settings]));
+    sockets.push(socket);
+  }
+  await answers();
+  for (const socket of sockets) socket.destroy();
+}
+
+test('keeps two responses for a client that does not read, not its backlog', async () => {
+  const call = createRawClient(context, emulator.port);
+  const text = 'x'.repeat(10_000);
+  for (let count = 0; count < 100; count++) {
+    await call('Publisher', 'Publish', publishRequest(topic, Array(100).fill(text)));
+  }
+  const bytes = rssAnonBytes();
+  const session = connectHttp2(`http://127.0.0.1:${emulator.port}`, { settings: { initialWindowSize: 0 } });
+  cleanups.push(() => session.destroy());
+  for (let count = 0; count < 20; count++) {
+    const stream = begin(session, 'Subscriber/StreamingPull');
+    stream.write(framed(Buffer.concat([encodeField(1, subscription), Buffer.from([5 << 3, 60])])));
+  }
+  const outstanding = async () => {
+    const response = await fetch(`http://127.0.0.1:${emulator.port}/_emulator/backlog`);
+    const { subscriptions } = (await response.json()) as { subscriptions: { outstandingCount: number }[] };
+    return subscriptions[0]?.outstandingCount ?? 0;
+  };
+  await until(async () => (await outstanding()) > 500);
+  await answers();
+  // 20 streams of two responses of 256 KiB and the message that ends each.
+  assert.ok((await outstanding()) <= 20 * 2 * 27, `${await outstanding()} messages are outstanding`);
+  assert.ok(rssAnonBytes() - bytes < 60e6);
+  session.destroy();
+  await answers();
+});
