@@ -250,6 +250,19 @@ test('goes back to a snapshot: what was unacked then, and all that came since', 
   );
 });
 
+test("keeps leases by the time that passed when the machine's time is set", async (context) => {
+  for (const jump of [-day, day]) {
+    const { clock, publish, pull } = await setUp(context);
+    await publish(['one']);
+    assert.deepEqual(textsOf(await pull()), ['one']);
+    clock.jump(jump);
+    clock.advance(9_000);
+    assert.deepEqual(await pull(), [], 'delivered again before its deadline');
+    clock.advance(1_100);
+    assert.deepEqual(textsOf(await pull()), ['one']);
+  }
+});
+
 test('lets a snapshot live for seven days less the age of its oldest message', async (context) => {
   const { broker, clock, publish } = await setUp(context);
   const { expireTimeMs } = await broker.resources.createSnapshot({ name: snapshot, subscription: name });

@@ -74,14 +74,14 @@ export class Deadlines<Entry extends Timed> {
     }
     if (tick === undefined) return;
     this.#armedTick = tick;
-    const delayMs = Math.max(0, tick * tickMs - this.#clock.now());
+    const delayMs = Math.max(0, tick * tickMs - this.#clock.elapsed());
     this.#cancel = this.#clock.wakeIn(delayMs, () => this.#wake());
   }
 
   #wake(): void {
     this.#cancel = undefined;
     this.#armedTick = Number.POSITIVE_INFINITY;
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const due: Entry[] = [];
     for (let tick = this.#ticks[0]; tick !== undefined && tick * tickMs <= now; tick = this.#ticks[0]) {
       popTick(this.#ticks);

@@ -6,6 +6,7 @@
  * each, everything is looked at anew, because a seek may have come between.
  */
 import type { MessageWindow, Store } from '../store.ts';
+import type { Clock } from './clock.ts';
 import type { Consumer } from './consumer.ts';
 import { Refusal } from './errors.ts';
 import { type Filter, parseFilter } from './filter.ts';
@@ -25,7 +26,7 @@ export interface DeliveryDeps {
   number: number;
   topic: Topic;
   settings: () => SubscriptionSettings;
-  now: () => number;
+  clock: Clock;
   nextGeneration: () => number;
   leases: Leases;
   progress: Progress;
@@ -204,8 +205,8 @@ export class Delivery {
   }
 
   #give(lease: Lease, consumer: Consumer, window: MessageWindow, at: number): void {
-    const { leases, now, nextGeneration, settings } = this.#deps;
-    leases.handOut(lease, consumer, nextGeneration(), now() + consumer.ackDeadlineMs());
+    const { leases, clock, nextGeneration, settings } = this.#deps;
+    leases.handOut(lease, consumer, nextGeneration(), clock.elapsed() + consumer.ackDeadlineMs());
     if (settings().deadLetterPolicy) this.#attempts.push([lease.sequence, lease.attempts]);
     this.#touched.add(consumer);
     consumer.take(lease, window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0);
@@ -213,7 +214,7 @@ export class Delivery {
   }
 
   #isTooOld(timeMs: number): boolean {
-    return timeMs < this.#deps.now() - this.#deps.settings().retentionMs;
+    return timeMs < this.#deps.clock.now() - this.#deps.settings().retentionMs;
   }
 
   #passesFilter(window: MessageWindow, at: number): boolean {

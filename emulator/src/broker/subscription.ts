@@ -95,7 +95,7 @@ export class Subscription implements LeaseOwner {
       number: this.number,
       topic: this.topic,
       settings: () => this.settings,
-      now: () => deps.clock.now(),
+      clock: deps.clock,
       nextGeneration: deps.nextGeneration,
       leases: this.leases,
       progress: this.progress,
@@ -166,8 +166,8 @@ export class Subscription implements LeaseOwner {
 
   /** `deadlineMs` 0 is a nack: to be delivered again, at once or after the retry policy's backoff. */
   modifyDeadlines(ids: readonly AckId[], deadlineMs: (position: number) => number): AckOutcome[] {
-    const now = this.#deps.clock.now();
-    this.lastActiveMs = now;
+    this.lastActiveMs = this.#deps.clock.now();
+    const now = this.#deps.clock.elapsed();
     const outcomes = ids.map((id, position): AckOutcome => {
       const lease = this.#leaseOf(id);
       if (!lease || lease.isAcked) return 'invalid';
@@ -213,7 +213,7 @@ export class Subscription implements LeaseOwner {
     if (waitMs === 0) this.#delivery.redeliver(lease);
     else {
       lease.state = 'waiting';
-      this.#deps.deadlines.set(lease, this.#deps.clock.now() + waitMs);
+      this.#deps.deadlines.set(lease, this.#deps.clock.elapsed() + waitMs);
     }
   }
 

@@ -50,7 +50,7 @@ export function readCheckpoint(folder: string): Checkpoint | undefined {
   const content = readFileSync(path, 'utf8');
   const lineEnd = content.indexOf('\n');
   const text = content.slice(lineEnd + 1, -1);
-  if (Number(content.slice(0, lineEnd)) !== crc32(text)) {
+  if (lineEnd < 1 || Number(content.slice(0, lineEnd)) !== crc32(text)) {
     throw new DamagedFolder(`${path} is damaged: its checksum differs. ${advice}`);
   }
   const checkpoint = JSON.parse(text) as Checkpoint;

@@ -6,7 +6,7 @@
  */
 import { closeSync, fstatSync, openSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { advice, readCheckpoint } from './checkpoint.ts';
+import { advice, checkpointPath, readCheckpoint } from './checkpoint.ts';
 import { DamagedFolder } from './errors.ts';
 import { createSegment, indexTrailerBytes } from './log.ts';
 import { type RecordHeader, readRecord, recordKinds } from './record.ts';
@@ -55,13 +55,15 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
       target,
       deleted,
     });
+    // A segment is followed by another only once its index was on disk.
+    if (!isLast && !segment.isSealed) throw damagedAt(segment, last.end);
     commit = Math.max(commit, last.commit);
     if (segment.number === from && last.end < start) throw damagedAt(segment, last.end);
     if (!last.isCut) continue;
     cuts.push(() => cutTail(segment, last.end, last.fileBytes));
   }
   for (const number of checkpoint?.segments ?? []) {
-    if (!numbers.includes(number) && !deleted.has(number)) throw missing(folder, number);
+    if (!numbers.includes(number) && !deleted.has(number)) throw missing(join(folder, segmentName(number)));
   }
   const warnings = cuts.map((cut) => cut());
   for (const number of leftOver) unlinkSync(join(folder, segmentName(number)));
@@ -89,15 +91,17 @@ function dropUnbegun(segments: Segment[], from: number): void {
 /** After the checkpoint every segment is still there, one after the other. */
 function checkOrder(folder: string, segments: Segment[], from: number): void {
   const tail = segments.filter(({ number }) => number >= from);
+  // Without a checkpoint the log is all there is, from its beginning on.
+  if (from === 0 && tail[0] && tail[0].number !== 1) throw missing(checkpointPath(folder));
   for (const [position, { number }] of tail.entries()) {
     const wanted = (tail[0]?.number ?? 0) + position;
     if (number === wanted) continue;
-    throw missing(folder, wanted);
+    throw missing(join(folder, segmentName(wanted)));
   }
 }
 
-function missing(folder: string, number: number): DamagedFolder {
-  return new DamagedFolder(`${join(folder, segmentName(number))} is missing. ${advice}`);
+function missing(path: string): DamagedFolder {
+  return new DamagedFolder(`${path} is missing. ${advice}`);
 }
 
 /** The index of a sealed segment, from its last record. */
