@@ -22,6 +22,9 @@ const schema = z.object({
     .optional(),
   durability: z.enum(['disk', 'process'], { error: 'wants disk or process' }).default('disk'),
   declare: z.string().optional(),
+  'test-endpoints': z
+    .stringbool({ truthy: ['true', '1'], falsy: ['false', '0'], error: 'wants true or false' })
+    .default(false),
 });
 
 const variables: Record<keyof z.input<typeof schema>, string> = {
@@ -31,7 +34,10 @@ const variables: Record<keyof z.input<typeof schema>, string> = {
   'data-bytes-max': 'EMULATOR_DATA_BYTES_MAX',
   durability: 'EMULATOR_DURABILITY',
   declare: 'EMULATOR_DECLARE',
+  'test-endpoints': 'EMULATOR_TEST_ENDPOINTS',
 };
+/** Flags without a value. */
+const switches: readonly string[] = ['test-endpoints'];
 
 export interface Config {
   host: string;
@@ -41,6 +47,7 @@ export interface Config {
   dataBytesMax: number | undefined;
   durability: 'disk' | 'process';
   declarations: string | undefined;
+  hasTestEndpoints: boolean;
 }
 
 export const usage = `A Pub/Sub emulator that keeps what it confirms.
@@ -54,6 +61,8 @@ export const usage = `A Pub/Sub emulator that keeps what it confirms.
   --durability=disk            disk: a confirmed message survives the machine; process: only the end of the
                                process, without a sync; EMULATOR_DURABILITY
   --declare=FILE-OR-JSON       topics and subscriptions that are there before it answers; EMULATOR_DECLARE
+  --test-endpoints             POST /_emulator/reset deletes everything, PUT /_emulator/faults injects errors and
+                               delays; without it they answer 403; EMULATOR_TEST_ENDPOINTS=true
   --help
 `;
 
@@ -67,7 +76,10 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Con
   const flags = readFlags(args);
   if (flags.help) return 'help';
   const given = Object.fromEntries(
-    Object.entries(variables).map(([flag, variable]) => [flag, flags[flag] || env[variable] || undefined]),
+    Object.entries(variables).map(([flag, variable]) => {
+      const value = flags[flag] || env[variable];
+      return [flag, value === true ? 'true' : value || undefined];
+    }),
   );
   const result = schema.safeParse(given);
   if (!result.success) {
@@ -87,12 +99,16 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Con
     dataBytesMax: data['data-bytes-max'],
     durability: data.durability,
     declarations: data.declare,
+    hasTestEndpoints: data['test-endpoints'],
   };
 }
 
 function readFlags(args: readonly string[]): Record<string, unknown> {
-  const strings = Object.keys(variables).map((flag) => [flag, { type: 'string' as const }]);
-  const options = { ...Object.fromEntries(strings), help: { type: 'boolean' as const, short: 'h' } };
+  const types = Object.keys(variables).map((flag) => {
+    const type: 'boolean' | 'string' = switches.includes(flag) ? 'boolean' : 'string';
+    return [flag, { type }];
+  });
+  const options = { ...Object.fromEntries(types), help: { type: 'boolean' as const, short: 'h' } };
   try {
     return parseArgs({ args: [...args], options, strict: true }).values;
   } catch (cause) {

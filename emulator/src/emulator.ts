@@ -2,12 +2,14 @@
 import type { Durability } from './broker/broker.ts';
 import { Broker } from './broker/broker.ts';
 import { declare } from './declarations.ts';
-import { createGrpcFront } from './grpc/server.ts';
+import { Faults } from './faults.ts';
+import { createGrpcFront, streamingPullPath } from './grpc/server.ts';
 import { createHttp } from './http.ts';
 import { createMethods } from './methods/table.ts';
 import { openPort } from './port.ts';
 import { createPushFront } from './push/front.ts';
 import { createRestFront } from './rest/front.ts';
+import { createTestEndpoints } from './test-endpoints.ts';
 
 export interface EmulatorOptions {
   dataDir: string;
@@ -20,6 +22,8 @@ export interface EmulatorOptions {
   declarations?: string | undefined;
   durability?: Durability;
   dataBytesMax?: number | undefined;
+  /** Allows reset and fault injection over HTTP (test-endpoints.ts); without it they answer 403. */
+  hasTestEndpoints?: boolean;
   /** Told of a failure after which nothing can be confirmed any more: the process has to end. */
   onFatal?: (error: Error) => void;
   onWarning?: (message: string) => void;
@@ -51,12 +55,22 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
   });
   let isServing = false;
   const methods = createMethods(broker);
-  const grpc = createGrpcFront(broker, methods);
-  const rest = createRestFront(methods);
+  const faults = new Faults([...methods.keys(), streamingPullPath]);
+  const grpc = createGrpcFront({ broker, methods, faults });
+  const rest = createRestFront(methods, faults);
   const push = createPushFront(broker);
-  const http = createHttp({ broker, rest, isReady: () => isServing });
-  try {
+  const declareAll = async () => {
     if (options.declarations) await declare(broker, options.declarations, options.project);
+  };
+  const reset = oneAtATime(async () => {
+    faults.clear();
+    await broker.reset(declareAll);
+  });
+  const isEnabled = options.hasTestEndpoints ?? false;
+  const testEndpoints = createTestEndpoints({ isEnabled, faults, reset });
+  const http = createHttp({ broker, rest, testEndpoints, isReady: () => isServing });
+  try {
+    await declareAll();
     const { host = '127.0.0.1', port: wanted = 0 } = options;
     const port = await openPort({ host, port: wanted, http, onHttp2: (socket) => grpc.connect(socket) });
     isServing = true;
@@ -81,6 +95,15 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
     await broker.close();
     throw error;
   }
+}
+
+/** Of two resets at once the second begins when the first has declared all that it deleted. */
+function oneAtATime(run: () => Promise<void>): () => Promise<void> {
+  let last = Promise.resolve();
+  return () => {
+    last = last.then(run, run);
+    return last;
+  };
 }
 
 function fail(error: Error): never {

@@ -3,16 +3,18 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Broker } from './broker/broker.ts';
 import { isTooLong } from './rest/body.ts';
 import type { RestFront } from './rest/front.ts';
+import type { TestEndpoints } from './test-endpoints.ts';
 
 const headersTimeoutMs = 10_000;
 
 export interface HttpDeps {
   broker: Broker;
   rest: RestFront;
+  testEndpoints: TestEndpoints;
   isReady: () => boolean;
 }
 
-export function createHttp({ broker, rest, isReady }: HttpDeps): Server {
+export function createHttp({ broker, rest, testEndpoints, isReady }: HttpDeps): Server {
   const routes: Record<string, (response: ServerResponse) => void> = {
     '/': (response) => send(response, 200, 'Ok\n'),
     '/healthz': (response) => send(response, 200, 'ok\n'),
@@ -26,8 +28,9 @@ export function createHttp({ broker, rest, isReady }: HttpDeps): Server {
   };
   const server = createServer((request: IncomingMessage, response) => {
     const path = (request.url ?? '').split('?')[0] ?? '';
-    const route = routes[path];
+    const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     if (path.startsWith('/v1/')) rest.answer(request, response);
+    else if (!route && path.startsWith('/_emulator/')) void testEndpoints.answer(request, response);
     else if (!route) send(response, 404, 'Not Found\n');
     else if (request.method === 'GET' || request.method === 'HEAD') route(response);
     else send(response, 405, 'Method Not Allowed\n');

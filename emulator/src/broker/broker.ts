@@ -186,6 +186,22 @@ export class Broker {
     return this.#housekeeping.run();
   }
 
+  /**
+   * Deletes everything, for tests. What waits or streams ends with UNAVAILABLE when `declare` is through, so that a
+   * client that connects again finds what that has made.
+   */
+  async reset(declare: () => Promise<void>): Promise<void> {
+    const { snapshots, subscriptions, topics } = this.registry;
+    const ended = [...subscriptions.values()];
+    for (const name of [...snapshots.keys()]) this.#change({ type: 'snapshot-deleted', name });
+    for (const { number } of ended) this.#change({ type: 'subscription-deleted', number });
+    for (const { number } of [...topics.values()]) this.#change({ type: 'topic-deleted', number });
+    await this.#committed();
+    await this.sweep();
+    await declare();
+    for (const one of ended) one.fail(new Refusal('UNAVAILABLE', 'The emulator was reset.'));
+  }
+
   /** Ends every stream and waiting pull with UNAVAILABLE. */
   endStreams(): void {
     for (const subscription of this.registry.subscriptions.values()) {

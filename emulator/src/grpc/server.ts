@@ -14,6 +14,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Broker } from '../broker/broker.ts';
+import type { Faults } from '../faults.ts';
 import type { UnaryMethod } from '../methods/method.ts';
 import { pathOf } from '../methods/protos.ts';
 import { StatusError } from '../methods/status.ts';
@@ -38,13 +39,21 @@ const callsPerConnection = 1_000;
 /** Node's own bound on a connection's buffers; its default of 10 MB breaks off connections with several publishes. */
 const connectionMemoryMegabytes = 64;
 
-/** `methods` by path, which are the REST front's too. */
-export function createGrpcFront(broker: Broker, methods: ReadonlyMap<string, UnaryMethod>): GrpcFront {
+export const streamingPullPath = pathOf('Subscriber', 'StreamingPull');
+
+export interface GrpcFrontDeps {
+  broker: Broker;
+  /** By path; they are the REST front's too. */
+  methods: ReadonlyMap<string, UnaryMethod>;
+  faults: Faults;
+}
+
+export function createGrpcFront({ broker, methods, faults }: GrpcFrontDeps): GrpcFront {
   let isDraining = false;
   const health = healthMethods(() => !isDraining);
   const unary = new Map<string, UnaryMethod>([...methods, ...health.unary]);
   const streams = new Map<string, StreamMethod>([
-    [pathOf('Subscriber', 'StreamingPull'), streamingPull(broker)],
+    [streamingPullPath, streamingPull(broker)],
     ...health.streams,
   ]);
   const sessions = new Set<ServerHttp2Session>();
@@ -69,9 +78,15 @@ export function createGrpcFront(broker: Broker, methods: ReadonlyMap<string, Una
     }
     const answer = unary.get(path);
     const open = streams.get(path);
-    if (answer) answerUnary(stream, headers, answer);
-    else if (open) new StreamCall(stream, headers, open);
-    else endWith(stream, trailersOf(notFound(path)));
+    const begin = () => {
+      if (answer) answerUnary(stream, headers, answer);
+      else if (open) new StreamCall(stream, headers, open);
+      else endWith(stream, trailersOf(notFound(path)));
+    };
+    // What the client sends meanwhile waits in the stream.
+    const fault = faults.before(path);
+    if (fault) fault.then(begin, (error) => endWith(stream, trailersOf(error)));
+    else begin();
   });
   return {
     connect: (socket) => server.emit('connection', socket),

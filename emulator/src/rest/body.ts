@@ -29,6 +29,18 @@ export async function withBody<Result>(
   }
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** As JSON; an empty body counts as `{}`. @throws StatusError */
+export function parseBody(body: Buffer): unknown {
+  if (body.length === 0) return {};
+  try {
+    return JSON.parse(utf8.decode(body));
+  } catch (cause) {
+    throw invalid(`Invalid JSON payload received. ${(cause as Error).message}`);
+  }
+}
+
 /** Of what the client says that it will send. */
 export function isTooLong(request: IncomingMessage): boolean {
   return Number(request.headers['content-length'] ?? 0) > bodyBytesMax;

@@ -4,12 +4,13 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
+import type { Faults } from '../faults.ts';
 import type { CallInfo, UnaryMethod } from '../methods/method.ts';
 import type { PlainMessage } from '../methods/protos.ts';
 import { bindField, readMessage } from '../methods/read-json.ts';
 import { StatusError } from '../methods/status.ts';
 import { sendError, sendJson } from './answer.ts';
-import { withBody } from './body.ts';
+import { parseBody, withBody } from './body.ts';
 import { readTarget } from './query.ts';
 import { createRoutes, findRoute, type Match } from './routes.ts';
 import { writeMessage } from './write-json.ts';
@@ -23,7 +24,7 @@ export interface RestFront {
 }
 
 /** `methods` by their gRPC path. */
-export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>): RestFront {
+export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>, faults: Faults): RestFront {
   const routes = createRoutes();
   const calls = new Set<ServerResponse>();
   let isDraining = false;
@@ -38,9 +39,12 @@ export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>): Rest
       const match = findRoute(routes, verb, path);
       const method = match && methods.get(match.route.path);
       if (!match || !method) throw new StatusError('NOT_FOUND', `There is no method for ${verb} ${path}.`);
-      const json = await withBody(request, async (body) =>
-        toJson(match, await method(encode(match, fields, body), callOf(request, response))),
-      );
+      const json = await withBody(request, async (body) => {
+        const bytes = encode(match, fields, body);
+        await faults.before(match.route.path);
+        if (response.destroyed) throw new StatusError('CANCELLED', 'The client went away.');
+        return toJson(match, await method(bytes, callOf(request, response)));
+      });
       if (!response.destroyed) sendJson(response, json, { isPretty });
     } catch (error) {
       sendError(response, error, isPretty);
@@ -84,7 +88,7 @@ function callOf(request: IncomingMessage, response: ServerResponse): CallInfo {
 function encode({ route, bindings }: Match, fields: [string, string[]][], body: Buffer): Buffer {
   if (!route.types) return Buffer.alloc(0);
   const { request } = route.types;
-  const json = parse(body);
+  const json = parseBody(body);
   if (route.body === undefined && !isDeepStrictEqual(json, {})) {
     throw new StatusError(
       'INVALID_ARGUMENT',
@@ -96,18 +100,6 @@ function encode({ route, bindings }: Match, fields: [string, string[]][], body: 
   for (const [name, value] of bindings) bindField(request, message, name, [value]);
   for (const [name, values] of fields) bindField(request, message, name, values);
   return Buffer.from(request.encode(request.fromObject(message)).finish());
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** An empty body counts as `{}`. */
-function parse(body: Buffer): unknown {
-  if (body.length === 0) return {};
-  try {
-    return JSON.parse(utf8.decode(body));
-  } catch (cause) {
-    throw new StatusError('INVALID_ARGUMENT', `Invalid JSON payload received. ${(cause as Error).message}`);
-  }
 }
 
 function toJson({ route }: Match, response: Buffer): unknown {
