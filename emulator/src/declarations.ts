@@ -27,13 +27,13 @@ export async function declare(
     const input = readTopic({ ...topic, name: fullName('topics', topic.name, project) });
     const existing = broker.registry.topics.get(input.name)?.settings;
     if (existing) refuseConflict(existing, completeTopic(input));
-    else await broker.resources.createTopic(input);
+    else await broker.topics.create(input);
   }
   for (const subscription of subscriptions) {
     const input = readSubscription(withFullNames(subscription, project));
     const existing = broker.registry.subscriptions.get(input.name)?.settings;
     if (existing) refuseConflict(existing, completeSubscription(input));
-    else await broker.resources.createSubscription(input);
+    else await broker.subscriptions.create(input);
   }
   return { topics: topics.length, subscriptions: subscriptions.length };
 }

@@ -42,10 +42,10 @@ async function setUp(context: TestContext, settings: Partial<SubscriptionInput> 
     onWarning() {},
   });
   context.after(() => broker.close());
-  await broker.resources.createTopic({ name: topic, retentionMs });
-  await broker.resources.createTopic({ name: deadTopic });
-  await broker.resources.createSubscription({ name: deadName, topic: deadTopic });
-  await broker.resources.createSubscription({ name, topic, ...settings });
+  await broker.topics.create({ name: topic, retentionMs });
+  await broker.topics.create({ name: deadTopic });
+  await broker.subscriptions.create({ name: deadName, topic: deadTopic });
+  await broker.subscriptions.create({ name, topic, ...settings });
   return {
     broker,
     clock,
@@ -57,12 +57,12 @@ async function setUp(context: TestContext, settings: Partial<SubscriptionInput> 
     },
     pull: (count = 100) => pullNow(broker, name, count),
     async ack(delivered) {
-      const outcomes = broker.subscription(name).acknowledge(delivered.map(({ id }) => id));
+      const outcomes = broker.subscriptions.get(name).acknowledge(delivered.map(({ id }) => id));
       await broker.acksCommitted();
       return outcomes;
     },
     nack(delivered) {
-      broker.subscription(name).modifyDeadlines(
+      broker.subscriptions.get(name).modifyDeadlines(
         delivered.map(({ id }) => id),
         () => 0,
       );
@@ -107,7 +107,7 @@ test('takes a late ack of a message that was not delivered again, and ignores on
 
 test('keeps no timer when nothing is outstanding, and one for any number of leases', async (context) => {
   const { broker, clock, publish, pull, ack } = await setUp(context, { expirationMs: null });
-  await broker.resources.deleteSubscription(deadName);
+  await broker.subscriptions.delete(deadName);
   await publish(...Array.from({ length: 500 }, (_, at): [string] => [`${at}`]));
   const all = [...(await pull(250)), ...(await pull(250))];
   assert.ok(clock.timerCount <= 2, `${clock.timerCount} timers`);
@@ -182,7 +182,7 @@ test('under exactly-once delivery says which acks do not count', async (context)
 
 test('gives a key to one of two streams, and other keys to the other', async (context) => {
   const { broker, publish } = await setUp(context, { isOrdered: true });
-  const subscription = broker.subscription(name);
+  const subscription = broker.subscriptions.get(name);
   const pullers = [new Puller(broker, 100), new Puller(broker, 100)];
   for (const puller of pullers) subscription.addConsumer(puller);
   for (let round = 0; round < 60; round++) await publish([`${round}`, { key: `key-${round % 3}` }]);
@@ -212,8 +212,7 @@ test('delivers what a filter lets through', async (context) => {
 
 test('refuses a filter with the position of what does not fit', async (context) => {
   const { broker } = await setUp(context);
-  const create = (filter: string) =>
-    broker.resources.createSubscription({ name: `${name}-2`, topic, filter });
+  const create = (filter: string) => broker.subscriptions.create({ name: `${name}-2`, topic, filter });
   await assert.rejects(
     create('attributes.a = b'),
     refusal('INVALID_ARGUMENT', /b was not expected at position 15/),
@@ -236,16 +235,16 @@ test('goes back to a snapshot: what was unacked then, and all that came since', 
   await publish(['a'], ['b'], ['c']);
   const [a, ...rest] = await pull();
   await ack(a ? [a] : []);
-  const settings = await broker.resources.createSnapshot({ name: snapshot, subscription: name });
+  const settings = await broker.snapshots.create({ name: snapshot, subscription: name });
   assert.equal(settings.topic, topic);
   await ack(rest);
   await publish(['d']);
   await ack(await pull());
   assert.deepEqual(await pull(), []);
-  await broker.resources.seekToSnapshot(name, snapshot);
+  await broker.seek.toSnapshot(name, snapshot);
   assert.deepEqual(textsOf(await pull()), ['b', 'c', 'd']);
   await assert.rejects(
-    broker.resources.seekToSnapshot(deadName, snapshot),
+    broker.seek.toSnapshot(deadName, snapshot),
     refusal('FAILED_PRECONDITION', /they must match in order for Seek work/),
   );
 });
@@ -265,12 +264,12 @@ test("keeps leases by the time that passed when the machine's time is set", asyn
 
 test('lets a snapshot live for seven days less the age of its oldest message', async (context) => {
   const { broker, clock, publish } = await setUp(context);
-  const { expireTimeMs } = await broker.resources.createSnapshot({ name: snapshot, subscription: name });
+  const { expireTimeMs } = await broker.snapshots.create({ name: snapshot, subscription: name });
   assert.equal(expireTimeMs - clock.now(), 7 * day);
   await publish(['old']);
   clock.advance(3 * day);
   const create = (id: string) =>
-    broker.resources.createSnapshot({ name: `projects/project/snapshots/${id}`, subscription: name });
+    broker.snapshots.create({ name: `projects/project/snapshots/${id}`, subscription: name });
   assert.equal((await create('later')).expireTimeMs - clock.now(), 4 * day);
   clock.advance(4 * day - hour);
   assert.equal((await create('in-time')).expireTimeMs - clock.now(), hour);
@@ -285,11 +284,11 @@ test('seeks to a time: forward purges, backward replays what is retained', async
   const between = clock.now();
   await publish(['new']);
   await ack(await pull());
-  await broker.resources.seekToTime(name, between);
+  await broker.seek.toTime(name, between);
   assert.deepEqual(textsOf(await pull()), ['new']);
-  await broker.resources.seekToTime(name, clock.now() + minute);
+  await broker.seek.toTime(name, clock.now() + minute);
   assert.deepEqual(await pull(), []);
-  await broker.resources.seekToTime(name, between - 2 * minute);
+  await broker.seek.toTime(name, between - 2 * minute);
   assert.deepEqual(textsOf(await pull()), ['old', 'new']);
 });
 
@@ -298,7 +297,7 @@ test('does not bring back what was acked and is not retained', async (context) =
   const start = clock.now();
   await publish(['acked'], ['kept']);
   await ack((await pull()).slice(0, 1));
-  await broker.resources.seekToTime(name, start);
+  await broker.seek.toTime(name, start);
   assert.deepEqual(textsOf(await pull()), ['kept']);
 });
 
@@ -307,9 +306,9 @@ test('replays to a subscription what its topic retained before it was created', 
   const start = clock.now();
   await publish(['early']);
   const late = `${name}-late`;
-  await broker.resources.createSubscription({ name: late, topic });
+  await broker.subscriptions.create({ name: late, topic });
   assert.deepEqual(await pullNow(broker, late, 10), []);
-  await broker.resources.seekToTime(late, start);
+  await broker.seek.toTime(late, start);
   assert.deepEqual(textsOf(await pullNow(broker, late, 10)), ['early']);
 });
 
@@ -330,30 +329,27 @@ test('deletes a subscription that nobody used for its expiration, and no other',
   await pull();
   clock.advance(6 * day);
   await broker.sweep();
-  assert.ok(broker.subscription(name));
+  assert.ok(broker.subscriptions.get(name));
   clock.advance(day + minute);
   await broker.sweep();
-  assert.throws(() => broker.subscription(name), refusal('NOT_FOUND', 'Subscription does not exist'));
-  assert.ok(broker.subscription(deadName));
+  assert.throws(() => broker.subscriptions.get(name), refusal('NOT_FOUND', 'Subscription does not exist'));
+  assert.ok(broker.subscriptions.get(deadName));
 });
 
 test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {
   const { broker, publish } = await setUp(context);
   await publish(['one']);
-  await broker.resources.detachSubscription(name);
-  assert.throws(() => broker.pullable(name), refusal('FAILED_PRECONDITION', /detached/));
-  await assert.rejects(broker.resources.seekToTime(name, 0), refusal('FAILED_PRECONDITION', /detached/));
-  assert.deepEqual(
-    broker.resources.listTopicSubscriptions(topic, { pageSize: 0, pageToken: '' }).entries,
-    [],
-  );
+  await broker.subscriptions.detach(name);
+  assert.throws(() => broker.subscriptions.pullable(name), refusal('FAILED_PRECONDITION', /detached/));
+  await assert.rejects(broker.seek.toTime(name, 0), refusal('FAILED_PRECONDITION', /detached/));
+  assert.deepEqual(broker.topics.listSubscriptions(topic, { pageSize: 0, pageToken: '' }).entries, []);
 });
 
 test('keeps what subscriptions of a deleted topic hold', async (context) => {
   const { broker, publish, pull } = await setUp(context);
   await publish(['one']);
-  await broker.resources.deleteTopic(topic);
-  assert.equal(broker.subscription(name).settings.topic, '_deleted-topic_');
+  await broker.topics.delete(topic);
+  assert.equal(broker.subscriptions.get(name).settings.topic, '_deleted-topic_');
   assert.deepEqual(textsOf(await pull()), ['one']);
   await assert.rejects(publish(['two']), refusal('NOT_FOUND', 'Topic not found'));
 });
@@ -361,12 +357,12 @@ test('keeps what subscriptions of a deleted topic hold', async (context) => {
 test('lists in pages, and refuses a token that is none', async (context) => {
   const { broker } = await setUp(context);
   for (let number = 0; number < 5; number++) {
-    await broker.resources.createTopic({ name: `projects/project/topics/page-${number}` });
+    await broker.topics.create({ name: `projects/project/topics/page-${number}` });
   }
   const names: string[] = [];
   let pageToken = '';
   do {
-    const page = broker.resources.listTopics('projects/project', { pageSize: 3, pageToken });
+    const page = broker.topics.list('projects/project', { pageSize: 3, pageToken });
     assert.ok(page.entries.length <= 3);
     names.push(...page.entries.map((entry) => entry.name));
     pageToken = page.nextPageToken;
@@ -374,7 +370,7 @@ test('lists in pages, and refuses a token that is none', async (context) => {
   assert.equal(names.length, 7);
   assert.deepEqual(names, names.toSorted());
   assert.throws(
-    () => broker.resources.listTopics('projects/project', { pageSize: 3, pageToken: 'nonsense' }),
+    () => broker.topics.list('projects/project', { pageSize: 3, pageToken: 'nonsense' }),
     refusal('INVALID_ARGUMENT', /page_token/),
   );
 });
@@ -382,7 +378,7 @@ test('lists in pages, and refuses a token that is none', async (context) => {
 test('changes what a mask names, and refuses what cannot be changed', async (context) => {
   const { broker } = await setUp(context, { labels: { kept: 'yes' } });
   const update = (paths: string[], input: Partial<SubscriptionInput> = {}) =>
-    broker.resources.updateSubscription({ name, topic, ...input }, paths);
+    broker.subscriptions.update({ name, topic, ...input }, paths);
   const updated = await update(['ack_deadline_seconds', 'labels'], {
     ackDeadlineMs: 30_000,
     labels: { changed: 'yes' },
@@ -411,7 +407,7 @@ test('changes what a mask names, and refuses what cannot be changed', async (con
     refusal('INVALID_ARGUMENT', /nonsense is not a known Subscription field/),
   );
   await assert.rejects(
-    broker.resources.updateTopic({ name: 'projects/project/topics/none' }, ['labels']),
+    broker.topics.update({ name: 'projects/project/topics/none' }, ['labels']),
     refusal('NOT_FOUND', 'Topic not found.'),
   );
 });
@@ -419,7 +415,7 @@ test('changes what a mask names, and refuses what cannot be changed', async (con
 test('refuses settings out of their bounds, with the texts of the service', async (context) => {
   const { broker } = await setUp(context);
   const create = (input: Partial<SubscriptionInput>) =>
-    broker.resources.createSubscription({ name: `${name}-2`, topic, ...input });
+    broker.subscriptions.create({ name: `${name}-2`, topic, ...input });
   const cases: [Partial<SubscriptionInput>, RefusalCode, string | RegExp][] = [
     [{ ackDeadlineMs: 9_000 }, 'INVALID_ARGUMENT', 'ack_deadline_secs out of bounds'],
     [{ ackDeadlineMs: 601_000 }, 'INVALID_ARGUMENT', 'ack_deadline_secs out of bounds'],

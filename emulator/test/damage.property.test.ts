@@ -40,13 +40,13 @@ const folders = { closed: createFolder(), killed: createFolder() };
 
 before(async () => {
   const broker = await openBroker(folders.closed);
-  await broker.resources.createTopic({ name: topic });
-  await broker.resources.createSubscription({ name: subscription, topic });
+  await broker.topics.create({ name: topic });
+  await broker.subscriptions.create({ name: subscription, topic });
   for (let number = 0; number < count; number++) {
     await broker.publish(topic, [createMessage(text(number))]);
   }
   const pulled = await pullNow(broker, subscription, ackedCount);
-  broker.subscription(subscription).acknowledge(pulled.map(({ id }) => id));
+  broker.subscriptions.get(subscription).acknowledge(pulled.map(({ id }) => id));
   await broker.acksCommitted();
   cpSync(folders.closed, folders.killed, { recursive: true });
   await broker.close();

@@ -31,8 +31,8 @@ async function openBroker(folder: string, options: Partial<BrokerOptions> = {}):
 
 async function createFilled(folder: string, count: number): Promise<Broker> {
   const broker = await openBroker(folder);
-  await broker.resources.createTopic({ name: topic });
-  await broker.resources.createSubscription({ name: subscription, topic });
+  await broker.topics.create({ name: topic });
+  await broker.subscriptions.create({ name: subscription, topic });
   for (let number = 0; number < count; number++)
     await broker.publish(topic, [createMessage(`${number} ${text}`)]);
   return broker;
@@ -142,7 +142,7 @@ test('gives the space of acked messages back', async () => {
   const broker = await createFilled(folder, 200);
   assert.ok((await logsOf(folder)).length > 10);
   const pulled = await pullNow(broker, subscription, 1_000);
-  broker.subscription(subscription).acknowledge(pulled.map(({ id }) => id));
+  broker.subscriptions.get(subscription).acknowledge(pulled.map(({ id }) => id));
   await broker.acksCommitted();
   await until(async () => {
     await broker.sweep();
@@ -167,7 +167,7 @@ test('refuses a publish over the limit of the folder, and takes it once there is
   await assert.rejects(limited.publish(topic, [createMessage(text)]), /over its limit of 110000 bytes/);
   const pulled = await pullNow(limited, subscription, 1_000);
   assert.equal(pulled.length, 100);
-  limited.subscription(subscription).acknowledge(pulled.map(({ id }) => id));
+  limited.subscriptions.get(subscription).acknowledge(pulled.map(({ id }) => id));
   await limited.acksCommitted();
   await limited.sweep();
   await limited.publish(topic, [createMessage('fits')]);

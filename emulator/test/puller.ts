@@ -98,7 +98,7 @@ export async function pullNow(
   max: number,
   deadlineMs?: number,
 ): Promise<Delivered[]> {
-  const subscription = broker.subscription(name);
+  const subscription = broker.subscriptions.get(name);
   const puller = new Puller(broker, max, deadlineMs);
   const settled = puller.settled();
   subscription.addConsumer(puller);

@@ -103,11 +103,11 @@ class World {
 
   async begin(): Promise<void> {
     await this.open();
-    await this.broker.resources.createTopic({ name: topic });
-    await this.broker.resources.createTopic({ name: deadLetterTopic });
-    await this.broker.resources.createSubscription({ name: deadLetterSubscription, topic: deadLetterTopic });
+    await this.broker.topics.create({ name: topic });
+    await this.broker.topics.create({ name: deadLetterTopic });
+    await this.broker.subscriptions.create({ name: deadLetterSubscription, topic: deadLetterTopic });
     const { isOrdered, isExactlyOnce, isDeadLettered, hasRetryPolicy } = this.#options;
-    await this.broker.resources.createSubscription({
+    await this.broker.subscriptions.create({
       name: subscription,
       topic,
       ackDeadlineMs: deadlineMs,
@@ -131,11 +131,11 @@ class World {
 
   /** What was forwarded is done, and was delivered as often as the policy says. */
   async #receiveDeadLetters(): Promise<void> {
-    const { leases } = this.broker.subscription(subscription);
+    const { leases } = this.broker.subscriptions.get(subscription);
     await until(() => ![...leases.values()].some(({ state }) => state === 'forwarding'));
     const forwarded = await pullNow(this.broker, deadLetterSubscription, 1_000);
     if (forwarded.length === 0) return;
-    this.broker.subscription(deadLetterSubscription).acknowledge(forwarded.map(({ id }) => id));
+    this.broker.subscriptions.get(deadLetterSubscription).acknowledge(forwarded.map(({ id }) => id));
     await this.broker.acksCommitted();
     for (const { text, attributes } of forwarded) {
       const known = this.known[Number(text)];
@@ -201,7 +201,7 @@ class World {
     const acked = this.#leased(picks);
     const ids = acked.flatMap(({ lease }) => lease?.delivered.id ?? []);
     if (ids.length === 0) return;
-    const outcomes = this.broker.subscription(subscription).acknowledge(ids);
+    const outcomes = this.broker.subscriptions.get(subscription).acknowledge(ids);
     await this.broker.acksCommitted();
     for (const [position, known] of acked.entries()) {
       // Out of order, an ack counts when those before it are acked: until then the message stays leased.
@@ -243,7 +243,7 @@ class World {
     const modified = this.#leased(picks).filter((known) => !this.#early.has(known));
     for (const known of modified) {
       if (!known.lease) continue;
-      this.broker.subscription(subscription).modifyDeadlines([known.lease.delivered.id], () => ms);
+      this.broker.subscriptions.get(subscription).modifyDeadlines([known.lease.delivered.id], () => ms);
       if (ms > 0) known.lease.until = this.clock.now() + ms;
       else this.#end(known);
     }

@@ -17,8 +17,12 @@ import { bounds, limits } from './limits.ts';
 import { messageIdOf, type NewMessage } from './message.ts';
 import { appendPublish } from './publishing.ts';
 import { type Change, Registry, type RegistryState } from './registry.ts';
-import { detached, isPush, Resources } from './resources.ts';
+import { Seek } from './seek.ts';
+import { Snapshots } from './snapshots.ts';
 import type { Subscription } from './subscription.ts';
+import { Subscriptions } from './subscriptions.ts';
+import type { Topic } from './topic.ts';
+import { Topics } from './topics.ts';
 
 export type { Durability };
 
@@ -29,7 +33,10 @@ export interface BrokerOptions extends StoreOptions {
 }
 
 export class Broker {
-  readonly resources: Resources;
+  readonly topics: Topics;
+  readonly subscriptions: Subscriptions;
+  readonly snapshots: Snapshots;
+  readonly seek: Seek;
   readonly registry: Registry;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines<Lease>;
@@ -56,15 +63,29 @@ export class Broker {
       forward: (subscription, lease) => this.#forward(subscription, lease),
       onDone: () => this.#housekeeping.wake(),
     });
-    this.resources = new Resources({
+    const deps = {
       registry: this.registry,
-      clock: this.#clock,
       project: options.project,
-      change: (change) => this.#change(change),
-      committed: () => this.#committed(),
+      clock: this.#clock,
+      commit: async (change: Change) => {
+        this.#change(change);
+        await this.#committed();
+      },
+    };
+    this.topics = new Topics(deps);
+    this.subscriptions = new Subscriptions(deps);
+    const { subscriptions } = this;
+    this.snapshots = new Snapshots({
+      ...deps,
+      subscriptions,
+      oldestUnackedMs: (subscription) => this.#housekeeping.oldestUnackedMs(subscription),
+    });
+    this.seek = new Seek({
+      ...deps,
+      subscriptions,
+      snapshots: this.snapshots,
       firstSince: (topic, time) => this.#store.firstSince(topic, time),
       firstKept: (topic) => this.#store.first(topic),
-      oldestUnackedMs: (subscription) => this.#housekeeping.oldestUnackedMs(subscription),
     });
   }
 
@@ -93,14 +114,14 @@ export class Broker {
    * @throws Refusal
    */
   async publish(topicName: string, messages: readonly NewMessage[]): Promise<string[]> {
-    const topic = this.resources.topic(topicName);
+    const topic = this.topics.get(topicName);
     if (messages.length === 0) throw invalid('No messages to publish');
     if (messages.length > limits.messagesPerPublish) throw invalid('Too many messages to publish');
     const { first } = await this.#append(topic, messages);
     return messages.map((_, position) => messageIdOf(topic.number, first + position));
   }
 
-  async #append(topic: ReturnType<Resources['topic']>, messages: readonly NewMessage[]) {
+  async #append(topic: Topic, messages: readonly NewMessage[]) {
     let bytes = 0;
     for (const { start, end } of messages) bytes += end - start;
     await this.#waitForRoom(bytes);
@@ -133,22 +154,6 @@ export class Broker {
   #fits(bytes: number): boolean {
     const before = this.#store.waitingBytes + this.#admittedBytes;
     return before === 0 || before + bytes <= bounds.commitBytes;
-  }
-
-  /** @throws Refusal when there is none of that name. */
-  subscription(name: string): Subscription {
-    return this.resources.subscription(name);
-  }
-
-  /** @throws Refusal when there is none of that name, or nothing can be pulled from it. */
-  pullable(name: string, missingSuffix = ''): Subscription {
-    if (missingSuffix !== '' && !this.registry.subscriptions.has(name)) {
-      throw new Refusal('NOT_FOUND', `Subscription does not exist${missingSuffix}`);
-    }
-    const subscription = this.subscription(name);
-    if (subscription.settings.isDetached) throw detached(name);
-    if (subscription.settings.push) throw isPush(name);
-    return subscription;
   }
 
   /** Resolves when the acks up to now are on disk. @throws Refusal */

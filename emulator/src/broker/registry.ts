@@ -5,7 +5,7 @@
 import { deletedTopic } from './names.ts';
 import { SequenceSet, type SequenceSetState } from './sequence-set.ts';
 import type { SnapshotSettings, SubscriptionSettings, TopicSettings } from './settings.ts';
-import { Snapshot, type SnapshotState } from './snapshots.ts';
+import { Snapshot, type SnapshotState } from './snapshot.ts';
 import { Subscription, type SubscriptionDeps, type SubscriptionState } from './subscription.ts';
 import { Topic, type TopicState } from './topic.ts';
 

@@ -1,29 +1,109 @@
-/**
- * A snapshot: what a subscription was done with when it was taken. It keeps all messages that were not done then,
- * and all published since, until it expires: after seven days less the age of its oldest message.
- * https://cloud.google.com/pubsub/docs/replay-overview
- */
-import { SequenceSet, type SequenceSetState } from './sequence-set.ts';
-import type { SnapshotSettings } from './settings.ts';
+/** Snapshots: what may be asked of them, and which change each of it is. */
+import type { Clock } from './clock.ts';
+import { Collection } from './collection.ts';
+import { invalid, Refusal } from './errors.ts';
+import { limits } from './limits.ts';
+import { deletedTopic } from './names.ts';
+import type { Page, PageRequest } from './page.ts';
+import type { Labels, SnapshotSettings } from './settings.ts';
+import type { Snapshot } from './snapshot.ts';
+import type { Subscription } from './subscription.ts';
+import { detached, type Subscriptions } from './subscriptions.ts';
+import type { ResourceDeps } from './topics.ts';
+import { checkSnapshotMask } from './update-mask.ts';
+import { checkLabels } from './validation.ts';
 
-export interface SnapshotState {
-  settings: SnapshotSettings;
-  topic: number;
-  done: SequenceSetState;
+export interface SnapshotsDeps extends ResourceDeps {
+  clock: Clock;
+  subscriptions: Subscriptions;
+  oldestUnackedMs: (subscription: Subscription) => number | undefined;
 }
 
-export class Snapshot {
-  settings: SnapshotSettings;
-  readonly topic: number;
-  readonly done: SequenceSet;
+export class Snapshots {
+  #deps: SnapshotsDeps;
+  #collection: Collection<Snapshot>;
 
-  constructor({ settings, topic, done }: SnapshotState) {
-    this.settings = settings;
-    this.topic = topic;
-    this.done = SequenceSet.from(done);
+  constructor(deps: SnapshotsDeps) {
+    this.#deps = deps;
+    this.#collection = new Collection({
+      name: 'snapshots',
+      entries: deps.registry.snapshots,
+      project: deps.project,
+      perProjectMax: limits.snapshotsPerProject,
+      exists: 'Snapshot already exists',
+      missing: 'Snapshot does not exist',
+    });
   }
 
-  state(): SnapshotState {
-    return { settings: this.settings, topic: this.topic, done: this.done.state() };
+  async create(input: {
+    name: string;
+    subscription: string;
+    labels?: Labels | undefined;
+  }): Promise<SnapshotSettings> {
+    this.#collection.checkNew(input.name);
+    const subscription = this.#deps.subscriptions.get(input.subscription);
+    if (subscription.settings.isDetached) throw detached(input.subscription);
+    const settings: SnapshotSettings = {
+      name: input.name,
+      topic: subscription.settings.topic,
+      labels: checkLabels(input.labels ?? {}),
+      expireTimeMs: this.#expireTimeMs(subscription),
+    };
+    const done = subscription.progress.done.state();
+    await this.#deps.commit({
+      type: 'snapshot',
+      state: { settings, topic: subscription.topic.number, done },
+    });
+    return settings;
+  }
+
+  /** Seven days less the age of its oldest message: https://cloud.google.com/pubsub/docs/replay-overview */
+  #expireTimeMs(subscription: Subscription): number {
+    const now = this.#deps.clock.now();
+    const since = this.#deps.oldestUnackedMs(subscription) ?? now;
+    const expireTimeMs = since + limits.snapshotSeconds * 1_000;
+    if (expireTimeMs - now >= limits.snapshotSecondsMin * 1_000) return expireTimeMs;
+    const why = `The oldest unacked message of ${subscription.settings.name} is from ${new Date(since).toISOString()}`;
+    throw new Refusal('FAILED_PRECONDITION', `${why}, so the snapshot would expire within an hour.`);
+  }
+
+  /** @throws Refusal */
+  get(name: string): Snapshot {
+    return this.#collection.get(name);
+  }
+
+  /** As it is shown: with its topic's name, or that of a deleted one. */
+  settingsOf({ settings, topic }: Snapshot): SnapshotSettings {
+    const isDeleted = this.#deps.registry.topicsByNumber.get(topic)?.isDeleted ?? true;
+    return isDeleted ? { ...settings, topic: deletedTopic } : settings;
+  }
+
+  async update(
+    input: { name: string; labels?: Labels | undefined; expireTimeMs?: number | undefined },
+    paths: readonly string[],
+  ): Promise<SnapshotSettings> {
+    const snapshot = this.get(input.name);
+    checkSnapshotMask(paths);
+    const settings = { ...snapshot.settings };
+    if (paths.includes('labels')) settings.labels = checkLabels(input.labels ?? {});
+    if (paths.includes('expire_time')) {
+      const now = this.#deps.clock.now();
+      const latest = now + limits.snapshotSeconds * 1_000;
+      if (input.expireTimeMs === undefined || input.expireTimeMs <= now || input.expireTimeMs > latest) {
+        throw invalid('expire_time must be in the future and at most 7 days away');
+      }
+      settings.expireTimeMs = input.expireTimeMs;
+    }
+    await this.#deps.commit({ type: 'snapshot-settings', settings });
+    return this.settingsOf(snapshot);
+  }
+
+  async delete(name: string): Promise<void> {
+    this.get(name);
+    await this.#deps.commit({ type: 'snapshot-deleted', name });
+  }
+
+  list(project: string, page: PageRequest): Page<SnapshotSettings> {
+    return this.#collection.list(project, page, (snapshot) => this.settingsOf(snapshot));
   }
 }

@@ -69,7 +69,7 @@ class PullStream implements Consumer, StreamReceiver {
     this.#setDeadline(request.ackDeadlineSeconds);
     this.#protocolVersion = request.protocolVersion;
     this.#flow = new FlowControl(request);
-    const subscription = this.#broker.pullable(
+    const subscription = this.#broker.subscriptions.pullable(
       request.subscription,
       ` (resource=${idOf(request.subscription)})`,
     );

@@ -44,7 +44,7 @@ export function modifyAckDeadline(broker: Broker): UnaryMethod {
 }
 
 function subscriptionOf(broker: Broker, request: AckRequest, withoutIds: string): Subscription {
-  const subscription = broker.subscription(request.subscription);
+  const subscription = broker.subscriptions.get(request.subscription);
   if (request.ids.length === 0) throw invalid(withoutIds);
   checkAckIds(broker, subscription, request.ids);
   return subscription;

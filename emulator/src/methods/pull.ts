@@ -20,7 +20,7 @@ const responseBufferBytes = 64 * 1024;
 export function pull(broker: Broker): UnaryMethod {
   return async (bytes, call) => {
     const { subscription: name, isImmediate, messagesMax } = readPull(bytes);
-    const subscription = broker.pullable(name);
+    const subscription = broker.subscriptions.pullable(name);
     if (messagesMax === 0) throw invalid('No max_messages specified');
     if (messagesMax < 0) throw invalid('max_messages must be positive');
     const consumer = new PullConsumer(broker, subscription, { messagesMax, isImmediate });

@@ -25,37 +25,34 @@ export function subscriberMethods(broker: Broker): [path: string, UnaryMethod][]
   ];
 }
 
-function subscriptionMethods({ resources, registry }: Broker): Record<string, PlainMethod> {
+function subscriptionMethods({ subscriptions, registry }: Broker): Record<string, PlainMethod> {
   const write = (settings: SubscriptionSettings) =>
     writeSubscription(settings, asMessage, registry.topics.get(settings.topic)?.settings.retentionMs);
   return {
     CreateSubscription: async (subscription: PlainMessage) =>
-      write(await resources.createSubscription(readSubscription(subscription))),
+      write(await subscriptions.create(readSubscription(subscription))),
     GetSubscription: ({ subscription }: PlainMessage) =>
-      write(resources.subscription(textOf(subscription)).settings),
+      write(subscriptions.get(textOf(subscription)).settings),
     UpdateSubscription: async ({ subscription, updateMask }: PlainMessage) => {
       const input = readSubscription((subscription ?? {}) as PlainMessage);
-      return write(await resources.updateSubscription(input, pathsOf(updateMask)));
+      return write(await subscriptions.update(input, pathsOf(updateMask)));
     },
     DeleteSubscription: async ({ subscription }: PlainMessage) => {
-      await resources.deleteSubscription(textOf(subscription));
+      await subscriptions.delete(textOf(subscription));
       return {};
     },
     ListSubscriptions: (request: PlainMessage) => {
-      const page = resources.listSubscriptions(textOf(request.project), pageRequest(request));
+      const page = subscriptions.list(textOf(request.project), pageRequest(request));
       return { subscriptions: page.entries.map(write), nextPageToken: page.nextPageToken };
     },
     ModifyPushConfig: async ({ subscription, pushConfig }: PlainMessage) => {
-      const { settings } = resources.subscription(textOf(subscription));
-      const { expirationMs = null, ...rest } = settings;
-      const input = { ...rest, expirationMs, push: readPushConfig(pushConfig) };
-      await resources.updateSubscription(input, ['push_config']);
+      await subscriptions.modifyPush(textOf(subscription), readPushConfig(pushConfig));
       return {};
     },
   };
 }
 
-function snapshotMethods({ resources }: Broker): Record<string, PlainMethod> {
+function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMethod> {
   return {
     CreateSnapshot: async ({ name, subscription, labels }: PlainMessage) => {
       const input = {
@@ -63,10 +60,10 @@ function snapshotMethods({ resources }: Broker): Record<string, PlainMethod> {
         subscription: textOf(subscription),
         labels: labels as Labels | undefined,
       };
-      return writeSnapshot(await resources.createSnapshot(input), asMessage);
+      return writeSnapshot(await snapshots.create(input), asMessage);
     },
     GetSnapshot: ({ snapshot }: PlainMessage) =>
-      writeSnapshot(resources.snapshotSettings(resources.snapshot(textOf(snapshot))), asMessage),
+      writeSnapshot(snapshots.settingsOf(snapshots.get(textOf(snapshot))), asMessage),
     UpdateSnapshot: async ({ snapshot, updateMask }: PlainMessage) => {
       const { name, labels, expireTime } = (snapshot ?? {}) as PlainMessage;
       const input = {
@@ -74,21 +71,21 @@ function snapshotMethods({ resources }: Broker): Record<string, PlainMethod> {
         labels: labels as Labels | undefined,
         expireTimeMs: durationMs(expireTime),
       };
-      return writeSnapshot(await resources.updateSnapshot(input, pathsOf(updateMask)), asMessage);
+      return writeSnapshot(await snapshots.update(input, pathsOf(updateMask)), asMessage);
     },
     DeleteSnapshot: async ({ snapshot }: PlainMessage) => {
-      await resources.deleteSnapshot(textOf(snapshot));
+      await snapshots.delete(textOf(snapshot));
       return {};
     },
     ListSnapshots: (request: PlainMessage) => {
-      const page = resources.listSnapshots(textOf(request.project), pageRequest(request));
-      const snapshots = page.entries.map((settings) => writeSnapshot(settings, asMessage));
-      return { snapshots, nextPageToken: page.nextPageToken };
+      const page = snapshots.list(textOf(request.project), pageRequest(request));
+      const listed = page.entries.map((settings) => writeSnapshot(settings, asMessage));
+      return { snapshots: listed, nextPageToken: page.nextPageToken };
     },
     Seek: async ({ subscription, time, snapshot }: PlainMessage) => {
       const timeMs = durationMs(time);
-      if (timeMs !== undefined) await resources.seekToTime(textOf(subscription), timeMs);
-      else if (snapshot) await resources.seekToSnapshot(textOf(subscription), textOf(snapshot));
+      if (timeMs !== undefined) await seek.toTime(textOf(subscription), timeMs);
+      else if (snapshot) await seek.toSnapshot(textOf(subscription), textOf(snapshot));
       else {
         throw invalid('No target was specified in the SeekRequest. Must specify either a time or a snapshot');
       }

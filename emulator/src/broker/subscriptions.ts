@@ -1,0 +1,119 @@
+/** Subscriptions: what may be asked of them, and which change each of it is. */
+import { Collection, tooMany } from './collection.ts';
+import { Refusal } from './errors.ts';
+import { limits } from './limits.ts';
+import { checkName, idOf } from './names.ts';
+import type { Page, PageRequest } from './page.ts';
+import type { PushSettings, SubscriptionSettings } from './settings.ts';
+import type { Subscription } from './subscription.ts';
+import type { ResourceDeps } from './topics.ts';
+import { maskSubscription } from './update-mask.ts';
+import { completeSubscription, type SubscriptionInput } from './validation.ts';
+
+export class Subscriptions {
+  #deps: ResourceDeps;
+  #collection: Collection<Subscription>;
+
+  constructor(deps: ResourceDeps) {
+    this.#deps = deps;
+    this.#collection = new Collection({
+      name: 'subscriptions',
+      entries: deps.registry.subscriptions,
+      project: deps.project,
+      perProjectMax: limits.subscriptionsPerProject,
+      exists: 'Subscription already exists',
+      missing: 'Subscription does not exist',
+    });
+  }
+
+  async create(input: SubscriptionInput): Promise<SubscriptionSettings> {
+    this.#collection.checkNew(input.name);
+    checkName('topics', input.topic);
+    const { registry, commit } = this.#deps;
+    const topic = registry.topics.get(input.topic);
+    if (!topic) throw new Refusal('NOT_FOUND', 'Subscription topic does not exist');
+    if (topic.subscriptions.size >= limits.subscriptionsPerTopic) {
+      throw tooMany('subscriptions of a topic', limits.subscriptionsPerTopic);
+    }
+    const settings = this.#complete({ ...input, isDetached: false });
+    const number = registry.lastNumber + 1;
+    await commit({ type: 'subscription', number, topic: topic.number, settings, start: topic.next - 1 });
+    return settings;
+  }
+
+  #complete(input: SubscriptionInput): SubscriptionSettings {
+    const settings = completeSubscription(input);
+    const { deadLetterPolicy } = settings;
+    if (deadLetterPolicy && !this.#deps.registry.topics.has(deadLetterPolicy.topic)) {
+      throw new Refusal('NOT_FOUND', 'Dead letter topic not found');
+    }
+    return settings;
+  }
+
+  /** @throws Refusal */
+  get(name: string): Subscription {
+    return this.#collection.get(name);
+  }
+
+  /** @throws Refusal when there is none of that name, or nothing can be pulled from it. */
+  pullable(name: string, missingSuffix = ''): Subscription {
+    if (missingSuffix !== '' && !this.#deps.registry.subscriptions.has(name)) {
+      throw new Refusal('NOT_FOUND', `Subscription does not exist${missingSuffix}`);
+    }
+    const subscription = this.get(name);
+    if (subscription.settings.isDetached) throw detached(name);
+    if (subscription.settings.push) throw isPush(name);
+    return subscription;
+  }
+
+  async update(input: SubscriptionInput, paths: readonly string[]): Promise<SubscriptionSettings> {
+    const subscription = this.#deps.registry.subscriptions.get(input.name);
+    if (!subscription) throw new Refusal('NOT_FOUND', 'Subscription not found.');
+    const masked = maskSubscription(subscription.settings, input, paths);
+    const settings = paths.includes('dead_letter_policy')
+      ? this.#complete(masked)
+      : completeSubscription(masked);
+    await this.#commitSettings(subscription, settings);
+    if (settings.push) subscription.fail(isPush(settings.name));
+    subscription.wake();
+    return settings;
+  }
+
+  /** `push` undefined: its messages are pulled from now on. */
+  async modifyPush(name: string, push: PushSettings | undefined): Promise<void> {
+    const { expirationMs = null, ...settings } = this.get(name).settings;
+    await this.update({ ...settings, expirationMs, push }, ['push_config']);
+  }
+
+  async delete(name: string): Promise<void> {
+    const subscription = this.get(name);
+    await this.#deps.commit({ type: 'subscription-deleted', number: subscription.number });
+    subscription.fail(new Refusal('NOT_FOUND', `Subscription does not exist (resource=${idOf(name)})`));
+  }
+
+  async detach(name: string): Promise<void> {
+    const subscription = this.get(name);
+    await this.#commitSettings(subscription, { ...subscription.settings, isDetached: true });
+    subscription.fail(detached(name));
+  }
+
+  list(project: string, page: PageRequest): Page<SubscriptionSettings> {
+    return this.#collection.list(project, page, ({ settings }) => settings);
+  }
+
+  async #commitSettings(
+    { number, topic, start }: Subscription,
+    settings: SubscriptionSettings,
+  ): Promise<void> {
+    await this.#deps.commit({ type: 'subscription', number, topic: topic.number, settings, start });
+  }
+}
+
+export function detached(name: string): Refusal {
+  return new Refusal('FAILED_PRECONDITION', `Subscription is detached from its topic (resource=${name})`);
+}
+
+/** Of Pull and StreamingPull. */
+function isPush(name: string): Refusal {
+  return new Refusal('FAILED_PRECONDITION', `Subscription is a push subscription: (resource=${name})`);
+}
