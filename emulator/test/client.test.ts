@@ -17,6 +17,14 @@ test('delivers what was published, with its attributes, and forgets it once it i
   await until(() => emulator.broker.backlog()[0]?.unackedCount === 0);
 });
 
+test('takes the attributes of tracing, and no other that begin with goog', async (context) => {
+  const client = createClient(context, await startEmulator(context));
+  const [topic] = await client.createTopic('orders');
+  const publish = (key: string) => topic.publishMessage({ attributes: { [key]: 'value' } });
+  await publish('googclient_traceparent');
+  await assert.rejects(publish('googclient'), /An attribute key must not begin with goog: googclient/);
+});
+
 test('delivers after a restart what was confirmed and not acked', async (context) => {
   const dataDir = createFolder();
   const first = await startEmulator(context, { dataDir });

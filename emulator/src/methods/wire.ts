@@ -59,7 +59,10 @@ export function checkMessage(buffer: Buffer, start: number, end: number): NewMes
 function checkAttribute(field: FieldScanner): void {
   const [key, value] = readEntry(field);
   if (key === '') throw invalid('An attribute key is empty.');
-  if (key.startsWith('goog')) throw invalid(`An attribute key must not begin with goog: ${key}`);
+  // Client libraries themselves send googclient_traceparent when tracing is enabled.
+  if (key.startsWith('goog') && !key.startsWith('googclient_')) {
+    throw invalid(`An attribute key must not begin with goog: ${key}`);
+  }
   checkBytes('attribute key', Buffer.byteLength(key), limits.attributeKeyBytes);
   checkBytes('attribute value', Buffer.byteLength(value), limits.attributeValueBytes);
 }
