@@ -26,7 +26,7 @@ export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
-type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6';
+type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6' | 'shellcheck';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -45,6 +45,7 @@ const wanted: Record<PartName, string> = {
   broker: 'java, and the pubsub-emulator component of gcloud',
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
+  shellcheck: 'shellcheck on PATH (Debian: shellcheck)',
 };
 
 const isHere: Record<PartName, () => boolean> = {
@@ -52,6 +53,7 @@ const isHere: Record<PartName, () => boolean> = {
   broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
+  shellcheck: () => findExecutable('shellcheck') !== undefined,
 };
 
 /** Data stays over `restart`. */
@@ -217,7 +219,7 @@ function askForSdk(gcloud: string): string {
   return execFileSync(gcloud, ['info', '--format=value(installation.sdk_root)'], { encoding: 'utf8' }).trim();
 }
 
-function findExecutable(name: string, path = process.env.PATH ?? ''): string | undefined {
+export function findExecutable(name: string, path = process.env.PATH ?? ''): string | undefined {
   return path
     .split(delimiter)
     .map((folder) => join(folder, name))
