@@ -129,7 +129,7 @@ export class Broker {
     try {
       this.#store.checkRoom(bytes);
       const published = await appendPublish(this.#store, topic, messages, this.#clock.now());
-      for (const subscription of topic.subscriptions) subscription.wake();
+      for (const subscription of topic.subscriptions) subscription.published(published.first, messages);
       return published;
     } catch (error) {
       throw asRefusal(error);

@@ -9,7 +9,7 @@ import type { MessageWindow, Store } from '../store.ts';
 import type { Clock } from './clock.ts';
 import type { Consumer } from './consumer.ts';
 import { Refusal } from './errors.ts';
-import { type Filter, parseFilter } from './filter.ts';
+import type { Filter } from './filter.ts';
 import type { Lease } from './lease.ts';
 import type { Leases } from './leases.ts';
 import { readAttributes, readOrderingKey } from './message.ts';
@@ -30,6 +30,8 @@ export interface DeliveryDeps {
   nextGeneration: () => number;
   leases: Leases;
   progress: Progress;
+  /** Undefined: all pass. */
+  filter: Filter | undefined;
   /** Told of a message in memory that is not on disk any more, or is older than the retention. */
   drop: (lease: Lease) => void;
 }
@@ -38,7 +40,6 @@ export class Delivery {
   readonly turns = new Turns();
   #deps: DeliveryDeps;
   #windows: Windows;
-  #filter: Filter | undefined;
   #ready = new ReadyHeap();
   #attempts: [sequence: number, attempts: number][] = [];
   /** Consumers that took something since the last flush. */
@@ -49,8 +50,6 @@ export class Delivery {
   constructor(deps: DeliveryDeps) {
     this.#deps = deps;
     this.#windows = new Windows((sequence, before) => deps.store().read(deps.topic.number, sequence, before));
-    const { filter } = deps.settings();
-    this.#filter = filter === '' ? undefined : parseFilter(filter);
   }
 
   addConsumer(consumer: Consumer): void {
@@ -218,8 +217,9 @@ export class Delivery {
   }
 
   #passesFilter(window: MessageWindow, at: number): boolean {
-    if (!this.#filter) return true;
-    return this.#filter(readAttributes(window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0));
+    const { filter } = this.#deps;
+    if (!filter) return true;
+    return filter(readAttributes(window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0));
   }
 
   #flush(): void {

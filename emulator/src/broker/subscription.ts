@@ -14,8 +14,10 @@ import type { Clock } from './clock.ts';
 import type { Consumer } from './consumer.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Delivery } from './delivery.ts';
+import { type Filter, parseFilter } from './filter.ts';
 import type { Lease, LeaseOwner } from './lease.ts';
 import { type LeaseCount, Leases } from './leases.ts';
+import { type NewMessage, readAttributes } from './message.ts';
 import type { KeyQueue } from './ordering.ts';
 import { Progress } from './progress.ts';
 import { backoffMs } from './retry-policy.ts';
@@ -73,6 +75,7 @@ export class Subscription implements LeaseOwner {
   readonly leases: Leases;
   lastActiveMs: number;
   #deps: SubscriptionDeps;
+  #filter: Filter | undefined;
   #delivery: Delivery;
   /** Ack ids of earlier starts of the broker than this one do not count: it was sought since. */
   #seekEpoch: number;
@@ -90,6 +93,8 @@ export class Subscription implements LeaseOwner {
     for (const [sequence, attempts] of options.attempts ?? []) {
       this.leases.setEarlierAttempts(sequence, attempts);
     }
+    const { filter } = options.settings;
+    this.#filter = filter === '' ? undefined : parseFilter(filter);
     this.#delivery = new Delivery({
       store: deps.store,
       number: this.number,
@@ -99,6 +104,7 @@ export class Subscription implements LeaseOwner {
       nextGeneration: deps.nextGeneration,
       leases: this.leases,
       progress: this.progress,
+      filter: this.#filter,
       drop: (lease) => this.drop(lease),
     });
   }
@@ -121,6 +127,20 @@ export class Subscription implements LeaseOwner {
   removeConsumer(consumer: Consumer): void {
     this.lastActiveMs = this.#deps.clock.now();
     this.#delivery.removeConsumer(consumer);
+  }
+
+  /**
+   * Messages came, from `first` on. What the filter leaves out is done at once, so that the backlog is true and its
+   * space is free without a consumer; after a restart that is found again when it is delivered.
+   */
+  published(first: number, messages: readonly NewMessage[]): void {
+    if (this.#filter) {
+      for (const [at, { buffer, start, end }] of messages.entries()) {
+        if (!this.#filter(readAttributes(buffer, start, end))) this.progress.done.add(first + at);
+      }
+      this.#deps.onDone();
+    }
+    this.wake();
   }
 
   /** Something may be deliverable now: a message came, or a consumer has room. */
