@@ -8,13 +8,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { Broker } from './broker/broker.ts';
 import { completeSubscription, completeTopic } from './broker/validation.ts';
+import { textOf } from './methods/fields.ts';
+import { messageType } from './methods/protos.ts';
+import { readMessage } from './methods/read-json.ts';
 import { type Resource, readSubscription, readTopic } from './resources.ts';
 
-const resource = z.record(z.string(), z.unknown()).and(z.object({ name: z.string() }));
 const schema = z.strictObject({
-  topics: z.array(resource).default([]),
-  subscriptions: z.array(resource.and(z.object({ topic: z.string() }))).default([]),
+  topics: z.array(z.unknown()).default([]),
+  subscriptions: z.array(z.unknown()).default([]),
 });
+const types = { topics: messageType('Topic'), subscriptions: messageType('Subscription') };
 
 /** `source` is JSON, or the path of a file with it. @throws Error that says what is wrong where. */
 export async function declare(
@@ -38,33 +41,40 @@ export async function declare(
   return { topics: topics.length, subscriptions: subscriptions.length };
 }
 
-function read(source: string): z.output<typeof schema> {
+function read(source: string): Record<keyof typeof types, Resource[]> {
   const isText = source.trimStart().startsWith('{');
   const text = isText ? source : readFileSync(source, 'utf8');
-  const result = schema.safeParse(JSON.parse(text));
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new Error(
-    `Bad declarations${isText ? '' : ` in ${source}`}: ${issue?.path.join('.')}: ${issue?.message}`,
-  );
+  try {
+    const { topics, subscriptions } = schema.parse(JSON.parse(text));
+    return { topics: readEach('topics', topics), subscriptions: readEach('subscriptions', subscriptions) };
+  } catch (cause) {
+    const [issue] = cause instanceof z.ZodError ? cause.issues : [];
+    const why = issue ? [...issue.path, issue.message].join(': ') : (cause as Error).message;
+    throw new Error(`Bad declarations${isText ? '' : ` in ${source}`}: ${why}`, { cause });
+  }
+}
+
+function readEach(collection: keyof typeof types, resources: unknown[]): Resource[] {
+  return resources.map((one, position) => readMessage(types[collection], one, `${collection}[${position}]`));
 }
 
 function withFullNames(subscription: Resource, project: string | undefined): Resource {
   const policy = subscription.deadLetterPolicy as Resource | undefined;
   return {
     ...subscription,
-    name: fullName('subscriptions', String(subscription.name), project),
-    topic: fullName('topics', String(subscription.topic), project),
+    name: fullName('subscriptions', subscription.name, project),
+    topic: fullName('topics', subscription.topic, project),
     ...(policy && {
       deadLetterPolicy: {
         ...policy,
-        deadLetterTopic: fullName('topics', String(policy.deadLetterTopic), project),
+        deadLetterTopic: fullName('topics', policy.deadLetterTopic, project),
       },
     }),
   };
 }
 
-function fullName(collection: string, name: string, project: string | undefined): string {
+function fullName(collection: string, given: unknown, project: string | undefined): string {
+  const name = textOf(given);
   return name.includes('/') || project === undefined ? name : `projects/${project}/${collection}/${name}`;
 }
 

@@ -1,8 +1,8 @@
 /**
- * Topics, subscriptions and snapshots between the API's shape (protobufjs objects or JSON: camelCase, durations as
- * `{seconds, nanos}` or `'600s'`) and the broker's settings. What the broker does not honour is refused here.
+ * Topics, subscriptions and snapshots between messages as protobufjs has them and the broker's settings. What the broker
+ * does not honour is refused here.
  */
-import { invalid, Refusal } from './broker/errors.ts';
+import { Refusal } from './broker/errors.ts';
 import type {
   Labels,
   PushSettings,
@@ -13,14 +13,6 @@ import type {
 import type { SubscriptionInput, TopicInput } from './broker/validation.ts';
 
 export type Resource = Record<string, unknown>;
-
-/** Durations as protobuf has them, or as JSON text. */
-export type DurationForm = (ms: number) => unknown;
-export const asMessage: DurationForm = (ms) => ({
-  seconds: Math.floor(ms / 1_000),
-  nanos: (ms % 1_000) * 1e6,
-});
-export const asText: DurationForm = (ms) => `${ms / 1_000}s`;
 
 /** @throws Refusal */
 export function readTopic(resource: Resource): TopicInput {
@@ -39,7 +31,7 @@ export function readTopic(resource: Resource): TopicInput {
   };
 }
 
-export function writeTopic(settings: TopicSettings, duration: DurationForm): Resource {
+export function writeTopic(settings: TopicSettings): Resource {
   return {
     name: settings.name,
     ...withLabels(settings.labels),
@@ -120,11 +112,7 @@ function writePushConfig(push: PushSettings | undefined): Resource {
   };
 }
 
-export function writeSubscription(
-  settings: SubscriptionSettings,
-  duration: DurationForm,
-  topicRetentionMs?: number,
-): Resource {
+export function writeSubscription(settings: SubscriptionSettings, topicRetentionMs?: number): Resource {
   const { deadLetterPolicy, retryPolicy, expirationMs } = settings;
   return {
     name: settings.name,
@@ -156,22 +144,20 @@ export function writeSubscription(
   };
 }
 
-export function writeSnapshot(settings: SnapshotSettings, time: DurationForm): Resource {
+export function writeSnapshot(settings: SnapshotSettings): Resource {
   const { name, topic, labels, expireTimeMs } = settings;
-  return { name, topic, expireTime: time(expireTimeMs), ...withLabels(labels) };
+  return { name, topic, expireTime: duration(expireTimeMs), ...withLabels(labels) };
 }
 
-/** A duration, or a timestamp, in ms. @throws Refusal */
+/** A duration, or a timestamp, in ms. */
 export function durationMs(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value === 'string') {
-    const match = /^(-?\d+(?:\.\d{1,9})?)s$/.exec(value);
-    const ms = match ? Number(match[1]) * 1_000 : Date.parse(value);
-    if (Number.isNaN(ms)) throw invalid(`Not a duration such as 600s, nor a time: ${value}`);
-    return ms;
-  }
   const { seconds = 0, nanos = 0 } = value as { seconds?: number; nanos?: number };
   return Number(seconds) * 1_000 + Number(nanos) / 1e6;
+}
+
+function duration(ms: number): Resource {
+  return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
 }
 
 function withLabels(labels: Labels): Resource {
@@ -191,5 +177,8 @@ function refuse(kind: string, resource: Resource, fields: string[]): void {
 }
 
 function unsupported(field: string, kind: string): Refusal {
-  return new Refusal('UNIMPLEMENTED', `${field} of a ${kind} is not supported by this emulator.`);
+  return new Refusal(
+    'UNIMPLEMENTED',
+    `${field} of a ${kind} is not supported by this emulator. Leave it out here.`,
+  );
 }

@@ -286,3 +286,33 @@ test('refuses a declaration that differs from what exists', async (context) => {
     /orders-writer exists with ackDeadlineMs 20000, but 30000 is declared/,
   );
 });
+
+test('declares with short names and either case, and names what is wrong in a declaration', async (context) => {
+  const declare = (declarations: unknown) =>
+    startEmulator(context, { project: 'project', declarations: JSON.stringify(declarations) });
+  const { broker } = await declare({
+    topics: [{ name: 'orders', message_retention_duration: '600s' }],
+    subscriptions: [
+      {
+        name: 'orders-writer',
+        topic: 'orders',
+        deadLetterPolicy: { deadLetterTopic: 'orders' },
+        retry_policy: { minimumBackoff: '1.5s' },
+      },
+    ],
+  });
+  assert.equal(broker.registry.topics.get(topic)?.settings.retentionMs, 600_000);
+  const { deadLetterPolicy, retryPolicy } = broker.registry.subscriptions.get(subscription)?.settings ?? {};
+  assert.deepEqual(deadLetterPolicy, { topic, attemptsMax: 5 });
+  assert.equal(retryPolicy?.minimumBackoffMs, 1_500);
+  const cases: [declarations: unknown, message: RegExp][] = [
+    [{ topic: [] }, /^Error: Bad declarations: Unrecognized key: "topic"/],
+    [{ topics: [{}] }, /Invalid \[topics\] name: \(name=projects\/project\/topics\/\)/],
+    [{ topics: [{ name: 'orders', lables: {} }] }, /Unknown name "lables" at 'topics\[0\]'/],
+    [
+      { subscriptions: [{ name: 'orders-writer', topic: 'orders', messageRetentionDuration: '10m' }] },
+      /Invalid value at 'subscriptions\[0\]\.messageRetentionDuration': a duration in seconds such as 600s/,
+    ],
+  ];
+  for (const [declarations, message] of cases) await assert.rejects(declare(declarations), message);
+});

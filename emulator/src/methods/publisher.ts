@@ -1,6 +1,6 @@
 /** google.pubsub.v1.Publisher: translates, decides nothing. */
 import type { Broker } from '../broker/broker.ts';
-import { asMessage, readTopic, writeTopic } from '../resources.ts';
+import { readTopic, writeTopic } from '../resources.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
 import { type PlainMessage, pathOf, plainMethods } from './protos.ts';
@@ -13,11 +13,11 @@ export function publisherMethods(broker: Broker): [path: string, UnaryMethod][] 
     return writePublishResponse(await broker.publish(topic, messages));
   };
   const plain = plainMethods('Publisher', {
-    CreateTopic: async (topic: PlainMessage) => writeTopic(await topics.create(readTopic(topic)), asMessage),
-    GetTopic: ({ topic }: PlainMessage) => writeTopic(topics.get(textOf(topic)).settings, asMessage),
+    CreateTopic: async (topic: PlainMessage) => writeTopic(await topics.create(readTopic(topic))),
+    GetTopic: ({ topic }: PlainMessage) => writeTopic(topics.get(textOf(topic)).settings),
     UpdateTopic: async ({ topic, updateMask }: PlainMessage) => {
       const settings = await topics.update(readTopic((topic ?? {}) as PlainMessage), pathsOf(updateMask));
-      return writeTopic(settings, asMessage);
+      return writeTopic(settings);
     },
     DeleteTopic: async ({ topic }: PlainMessage) => {
       await topics.delete(textOf(topic));
@@ -25,7 +25,7 @@ export function publisherMethods(broker: Broker): [path: string, UnaryMethod][] 
     },
     ListTopics: (request: PlainMessage) => {
       const page = topics.list(textOf(request.project), pageRequest(request));
-      const listed = page.entries.map((settings) => writeTopic(settings, asMessage));
+      const listed = page.entries.map((settings) => writeTopic(settings));
       return { topics: listed, nextPageToken: page.nextPageToken };
     },
     ListTopicSubscriptions: (request: PlainMessage) => {

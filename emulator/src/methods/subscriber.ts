@@ -3,7 +3,6 @@ import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
 import {
-  asMessage,
   durationMs,
   readPushConfig,
   readSubscription,
@@ -27,7 +26,7 @@ export function subscriberMethods(broker: Broker): [path: string, UnaryMethod][]
 
 function subscriptionMethods({ subscriptions, registry }: Broker): Record<string, PlainMethod> {
   const write = (settings: SubscriptionSettings) =>
-    writeSubscription(settings, asMessage, registry.topics.get(settings.topic)?.settings.retentionMs);
+    writeSubscription(settings, registry.topics.get(settings.topic)?.settings.retentionMs);
   return {
     CreateSubscription: async (subscription: PlainMessage) =>
       write(await subscriptions.create(readSubscription(subscription))),
@@ -60,10 +59,10 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
         subscription: textOf(subscription),
         labels: labels as Labels | undefined,
       };
-      return writeSnapshot(await snapshots.create(input), asMessage);
+      return writeSnapshot(await snapshots.create(input));
     },
     GetSnapshot: ({ snapshot }: PlainMessage) =>
-      writeSnapshot(snapshots.settingsOf(snapshots.get(textOf(snapshot))), asMessage),
+      writeSnapshot(snapshots.settingsOf(snapshots.get(textOf(snapshot)))),
     UpdateSnapshot: async ({ snapshot, updateMask }: PlainMessage) => {
       const { name, labels, expireTime } = (snapshot ?? {}) as PlainMessage;
       const input = {
@@ -71,7 +70,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
         labels: labels as Labels | undefined,
         expireTimeMs: durationMs(expireTime),
       };
-      return writeSnapshot(await snapshots.update(input, pathsOf(updateMask)), asMessage);
+      return writeSnapshot(await snapshots.update(input, pathsOf(updateMask)));
     },
     DeleteSnapshot: async ({ snapshot }: PlainMessage) => {
       await snapshots.delete(textOf(snapshot));
@@ -79,7 +78,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
     },
     ListSnapshots: (request: PlainMessage) => {
       const page = snapshots.list(textOf(request.project), pageRequest(request));
-      const listed = page.entries.map((settings) => writeSnapshot(settings, asMessage));
+      const listed = page.entries.map((settings) => writeSnapshot(settings));
       return { snapshots: listed, nextPageToken: page.nextPageToken };
     },
     Seek: async ({ subscription, time, snapshot }: PlainMessage) => {

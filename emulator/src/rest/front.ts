@@ -1,6 +1,8 @@
 /**
  * The REST front: an HTTP request becomes an encoded request of the same method that gRPC calls, and its response becomes
  * JSON. It decides nothing. There is no StreamingPull in REST.
+ *
+ * There is no CORS: OPTIONS is no method here, so a browser lets no web page read what an emulator holds.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
