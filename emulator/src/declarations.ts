@@ -17,7 +17,7 @@ const schema = z.strictObject({
   topics: z.array(z.unknown()).default([]),
   subscriptions: z.array(z.unknown()).default([]),
 });
-const types = { topics: messageType('Topic'), subscriptions: messageType('Subscription') };
+const types = { topics: 'Topic', subscriptions: 'Subscription' } as const;
 
 /** `source` is JSON, or the path of a file with it. @throws Error that says what is wrong where. */
 export async function declare(
@@ -55,7 +55,8 @@ function read(source: string): Record<keyof typeof types, Resource[]> {
 }
 
 function readEach(collection: keyof typeof types, resources: unknown[]): Resource[] {
-  return resources.map((one, position) => readMessage(types[collection], one, `${collection}[${position}]`));
+  const type = messageType(types[collection]);
+  return resources.map((one, position) => readMessage(type, one, `${collection}[${position}]`));
 }
 
 function withFullNames(subscription: Resource, project: string | undefined): Resource {

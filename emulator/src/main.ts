@@ -1,53 +1,13 @@
-/** Starts the emulator: config → folder → declarations → listen; drains on SIGTERM and SIGINT. */
-import { setFlagsFromString } from 'node:v8';
-import { InvalidConfig, readConfig, usage } from './config.ts';
-import { createEmulator } from './emulator.ts';
+/**
+ * The entry. What it loads is compiled, and its types stripped, once: Node keeps the result in NODE_COMPILE_CACHE, or
+ * beside other temporary files, and where nothing can be written it does without. A start takes 0.15 s of CPU instead
+ * of 0.3, in half a core 0.3 s instead of 0.65.
+ */
+import { enableCompileCache, flushCompileCache } from 'node:module';
 
-/** V8's young generation stays at 1 MiB: at its default of up to 16 it took 40 MB more for nothing measurable. */
-setFlagsFromString('--semi-space-growth-factor=1');
-const started = performance.now();
+/** Late enough not to delay the first publish. Node itself writes at a regular end only, not at a kill -9. */
+const flushAfterMs = 2_000;
 
-function readConfigOrExit() {
-  try {
-    const config = readConfig(process.argv.slice(2), process.env);
-    if (config !== 'help') return config;
-    console.log(usage);
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof InvalidConfig)) throw error;
-    console.error(error.message);
-    process.exit(1);
-  }
-}
-
-const config = readConfigOrExit();
-if (config.durability !== 'disk') {
-  console.warn(
-    'Durability is process: what is confirmed survives the end of this process, not of the machine.',
-  );
-}
-const emulator = await createEmulator(config).catch((error: Error) => {
-  console.error(error.message);
-  process.exit(1);
-});
-const host = emulator.host.includes(':') ? `[${emulator.host}]` : emulator.host;
-const ms = Math.round(performance.now() - started);
-console.log(
-  `Pub/Sub emulator ready: PUBSUB_EMULATOR_HOST=${host}:${emulator.port} (${config.dataDir}, ${ms} ms)`,
-);
-
-let isClosing = false;
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    if (isClosing) return;
-    isClosing = true;
-    console.log(`${signal}: draining`);
-    emulator.close().then(
-      () => process.exit(0),
-      (error: Error) => {
-        console.error(error.message);
-        process.exit(1);
-      },
-    );
-  });
-}
+enableCompileCache();
+await import('./start.ts');
+setTimeout(flushCompileCache, flushAfterMs).unref();

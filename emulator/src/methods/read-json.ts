@@ -6,8 +6,8 @@
  * base64 and unknown enum values as something else, takes `abc` for a number and no snake_case.
  */
 import { isDeepStrictEqual } from 'node:util';
-import protobuf, { type Field, type Type } from 'protobufjs';
-import type { PlainMessage } from './protos.ts';
+import type { Enum, Field, Type } from 'protobufjs';
+import { isEnumType, isMessageType, type PlainMessage } from './protos.ts';
 import { StatusError } from './status.ts';
 
 type ReadValue = (value: unknown, path: string) => unknown;
@@ -39,7 +39,7 @@ export function bindField(type: Type, message: PlainMessage, name: string, texts
   if (!field)
     throw invalid(`Unknown name "${name}": Cannot bind query parameter. Field '${name}' could not be found.`);
   if (rest.length > 0) {
-    if (!(field.resolvedType instanceof protobuf.Type) || field.repeated || field.map) {
+    if (!isMessageType(field.resolvedType) || field.repeated || field.map) {
       throw invalid(`Unknown name "${name}": Cannot bind query parameter. '${first}' has no fields.`);
     }
     message[field.name] ??= {};
@@ -85,7 +85,7 @@ function readField(field: Field, value: unknown, path: string): unknown {
 }
 
 function readerOf({ type, resolvedType }: Field): ReadValue {
-  if (resolvedType instanceof protobuf.Enum) return (value, path) => readEnum(resolvedType, value, path);
+  if (isEnumType(resolvedType)) return (value, path) => readEnum(resolvedType, value, path);
   if (resolvedType) {
     return wellKnown[resolvedType.fullName] ?? ((value, path) => readMessage(resolvedType, value, path));
   }
@@ -142,7 +142,7 @@ function readWhole(value: unknown, path: string, bound: number, wanted: string):
   return number;
 }
 
-function readEnum({ values, valuesById }: protobuf.Enum, value: unknown, path: string): number {
+function readEnum({ values, valuesById }: Enum, value: unknown, path: string): number {
   const number = typeof value === 'string' && Object.hasOwn(values, value) ? values[value] : value;
   if (typeof number === 'number' && Object.hasOwn(valuesById, number)) return number;
   throw unwanted(path, `one of ${Object.keys(values).join(', ')}`, value);

@@ -14,7 +14,7 @@ import { StatusError } from '../methods/status.ts';
 import { sendError, sendJson } from './answer.ts';
 import { parseBody, withBody } from './body.ts';
 import { readTarget } from './query.ts';
-import { createRoutes, findRoute, type Match } from './routes.ts';
+import { createRoutes, findRoute, type Match, type Route } from './routes.ts';
 import { writeMessage } from './write-json.ts';
 
 export interface RestFront {
@@ -27,7 +27,8 @@ export interface RestFront {
 
 /** `methods` by their gRPC path. */
 export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>, faults: Faults): RestFront {
-  const routes = createRoutes();
+  /** Made for the first request: it takes the protos (methods/protos.ts). */
+  let routes: Route[] | undefined;
   const calls = new Set<ServerResponse>();
   let isDraining = false;
   let onIdle: (() => void) | undefined;
@@ -38,6 +39,7 @@ export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>, fault
       if (isDraining) throw new StatusError('UNAVAILABLE', 'The emulator is shutting down.');
       // A HEAD is answered as a GET is; Node leaves the body out.
       const verb = request.method === 'HEAD' ? 'GET' : (request.method ?? '');
+      routes ??= createRoutes();
       const match = findRoute(routes, verb, path);
       const method = match && methods.get(match.route.path);
       if (!match || !method) throw new StatusError('NOT_FOUND', `There is no method for ${verb} ${path}.`);

@@ -1,6 +1,6 @@
 /** Messages as proto3 JSON: https://protobuf.dev/programming-guides/json/. What is empty or absent is left out. */
-import protobuf, { type Field, type Type } from 'protobufjs';
-import type { PlainMessage } from '../methods/protos.ts';
+import type { Field, Type } from 'protobufjs';
+import { isEnumType, isMessageType, type PlainMessage } from '../methods/protos.ts';
 
 /** @param message as `type` decodes it. */
 export function writeMessage(type: Type, message: PlainMessage): PlainMessage {
@@ -26,13 +26,13 @@ function writeField(field: Field, value: unknown): unknown {
 
 /** Of a field that cannot tell its default from its absence. */
 function isDefault({ type, partOf, resolvedType }: Field, value: unknown): boolean {
-  if (partOf || resolvedType instanceof protobuf.Type) return false;
+  if (partOf || isMessageType(resolvedType)) return false;
   if (type === 'bytes') return (value as Buffer).length === 0;
   return value === '' || value === false || (type !== 'string' && Number(value) === 0);
 }
 
 function writeValue({ type, resolvedType }: Field, value: unknown): unknown {
-  if (resolvedType instanceof protobuf.Enum) return resolvedType.valuesById[value as number] ?? value;
+  if (isEnumType(resolvedType)) return resolvedType.valuesById[value as number] ?? value;
   if (resolvedType) {
     return (wellKnown[resolvedType.fullName] ?? writeMessage.bind(null, resolvedType))(value as PlainMessage);
   }
