@@ -99,6 +99,20 @@ test('takes a publish of 10 MiB and refuses a larger one at once', async (contex
   );
 });
 
+test('sends no several messages in a response above the 4 MiB that clients read by default', async (context) => {
+  const { call, emulator } = await setUp(context);
+  for (const bytes of [200_000, 4_100_000, 200_000, 2_000_000, 2_000_000]) {
+    await call('Publisher', 'Publish', publishRequest(topic, ['x'.repeat(bytes)]));
+  }
+  const stream = openStream(context, emulator);
+  stream.write(firstRequest());
+  let receivedBytes = 0;
+  for await (const response of stream) {
+    receivedBytes += (response as Buffer).length;
+    if (receivedBytes > 8_500_000) break;
+  }
+});
+
 test('replaces a message_id and publish_time that a client sends', async (context) => {
   const { call } = await setUp(context);
   const message = Buffer.concat([

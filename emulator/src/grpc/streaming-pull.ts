@@ -24,6 +24,8 @@ import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
 /** A response is sent when it has this much, or when nothing more is there for it. */
 const responseBytes = 256 * 1024;
 const responseBufferBytes = 16 * 1024;
+/** With more than one message in it: by default gRPC clients, with an emulator Google's too, read 4 MiB at most. */
+const responseBytesMax = 3 * 1024 * 1024;
 
 const streamDeadlineMsMin = 10_000;
 const streamDeadlineMsMax = limits.ackDeadlineSecondsMax * 1_000;
@@ -145,12 +147,18 @@ class PullStream implements Consumer, StreamReceiver {
   }
 
   wants(bytes: number): boolean {
-    if (this.#isClosed || (this.#isSending && this.#messages.length >= responseBytes)) return false;
+    if (this.#isClosed || (this.#isSending && this.#isFull(bytes))) return false;
     return !this.#flow.wouldExceed(bytes);
+  }
+
+  #isFull(bytes: number): boolean {
+    const { length } = this.#messages;
+    return length >= responseBytes || (length > 0 && length + bytes > responseBytesMax);
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
     this.#flow.add(lease.bytes);
+    if (!this.#isSending && this.#isFull(end - start)) this.#send();
     const { subscription, sequence, generation } = lease;
     const id = { subscription: subscription.number, epoch: this.#broker.epoch, sequence, generation };
     const attempt = subscription.settings.deadLetterPolicy ? lease.attempts : 0;
