@@ -2,16 +2,18 @@
  * The body of a request, whole. What all requests hold at once is bounded: over it a request is refused, and the client
  * tries again.
  */
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { StatusError } from '../methods/status.ts';
 
+/** Of one body: a publish of the 10 MiB that are allowed is 14 MB in base64, and has a text around it. */
+const bodyBytesMax = 16 * 1024 * 1024;
 /**
- * Of one body: the 16 MiB that gRPC takes of a message, in base64. A publish of the 10 MiB that are allowed is 14 MB, and
- * one over it up to here gets the broker's own answer.
+ * Of all bodies that are not answered. One is in memory five times while it is read (bytes, text, strings, data, message),
+ * and what V8 collects late comes on top: measured were 310 MB of anonymous memory with six publishes of 10 MB at once,
+ * 250 MB with six of 3 MB, 130 MB with one after the other of 3 MB.
  */
-const bodyBytesMax = Math.ceil((16 * 1024 * 1024) / 3) * 4;
-/** Of all bodies that are not answered: with the text and the messages of the one that is read it stays below 150 MB. */
 const heldBytesMax = 2 * bodyBytesMax;
 
 let heldBytes = 0;
@@ -29,13 +31,12 @@ export async function withBody<Result>(
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
 /** As JSON; an empty body counts as `{}`. @throws StatusError */
 export function parseBody(body: Buffer): unknown {
   if (body.length === 0) return {};
+  if (!isUtf8(body)) throw invalid('Invalid JSON payload received. It is no UTF-8.');
   try {
-    return JSON.parse(utf8.decode(body));
+    return JSON.parse(body.toString());
   } catch (cause) {
     throw invalid(`Invalid JSON payload received. ${(cause as Error).message}`);
   }
@@ -52,6 +53,7 @@ function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer
   const refuse = (error: StatusError) => {
     // Node reads what still comes and drops it, so that the client gets the answer.
     request.removeAllListeners('data');
+    chunks.length = 0;
     reject(error);
   };
   if (isTooLong(request)) refuse(tooLong());
@@ -62,7 +64,11 @@ function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer
     if (held.bytes > bodyBytesMax) refuse(tooLong());
     else if (heldBytes > heldBytesMax) refuse(tooMany());
   });
-  request.on('end', () => resolve(Buffer.concat(chunks)));
+  request.on('end', () => {
+    const [first, ...more] = chunks;
+    resolve(first && more.length === 0 ? first : Buffer.concat(chunks));
+    chunks.length = 0;
+  });
   request.on('close', () => reject(new StatusError('CANCELLED', 'The client went away.')));
   return promise;
 }
