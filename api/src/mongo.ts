@@ -14,7 +14,7 @@ export function createMongoClient(
   uri: string,
   options: { appName: string; poolSizeMax: number },
 ): MongoClient {
-  return new MongoClient(uri, {
+  const client = new MongoClient(uri, {
     appName: options.appName,
     maxPoolSize: options.poolSizeMax,
     retryWrites: false,
@@ -24,6 +24,12 @@ export function createMongoClient(
     heartbeatFrequencyMS: 2_000,
     socketTimeoutMS: socketTimeoutMs,
   });
+  // When its very first connection fails the driver closes its topology, keeps it, and refuses every later
+  // operation with "Topology is closed". Without that topology the next operation connects anew.
+  client.on('topologyClosed', () => {
+    Object.assign(client, { topology: undefined });
+  });
+  return client;
 }
 
 export function openDatabase(client: MongoClient, uri: string): Db {

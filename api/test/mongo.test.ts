@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { needs, startMongoDb } from '../../test/parts.ts';
+import { until } from '../../test/requests.ts';
+import { createMongoClient, openDatabase } from '../src/mongo.ts';
+
+test('reaches a MongoDB that was away when it was first asked', needs('mongodb'), async () => {
+  await using mongoDb = await startMongoDb();
+  await mongoDb.stop();
+  await using client = createMongoClient(mongoDb.uri, { appName: 'test', poolSizeMax: 1 });
+  const database = openDatabase(client, mongoDb.uri);
+  const isAnswering = () => database.command({ ping: 1 }).then(Boolean, () => false);
+  assert.equal(await isAnswering(), false);
+  await mongoDb.restart();
+  await until(isAnswering, Boolean);
+});
