@@ -1,12 +1,11 @@
 /** Chooses and starts the broker: PUBSUB_EMULATOR_HOST, else the first emulator that is here. */
 import { existsSync, globSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import type { Child, ChildOptions } from './child.ts';
 import { type Config, projectRoot } from './config.ts';
-import { declare, declareWhenAnswered } from './declare.ts';
+import { declare, declareWhenAnswered, watch } from './declare.ts';
 import type { ChosenPort } from './ports.ts';
 import { askProgram, findProgram } from './programs.ts';
 import { reasonOf, StartError } from './start-error.ts';
@@ -32,9 +31,6 @@ interface Emulator {
 const stopTimeoutMs = 10_000;
 
 const givenTimeoutMs = 10_000;
-
-/** How long a broker that is not ours may be without topics after it restarted empty. */
-const watchIntervalMs = 2_000;
 
 /** Its host:port, with everything declared. @throws StartError when there is no broker to be had. */
 export async function startBroker(surroundings: BrokerSurroundings): Promise<string> {
@@ -137,20 +133,14 @@ async function useGiven(host: string, surroundings: BrokerSurroundings): Promise
         'Start it, set PUBSUB_EMULATOR_HOST to another, or unset it to have one started here.',
     );
   }
-  void watch(pubsub, surroundings);
+  // Somebody else may restart it, and nobody but this process can tell it the topics then.
+  void watch(pubsub, {
+    signal,
+    onDeclared(created) {
+      terminal.warn('Broker', `${clockTime()} came back empty; declared ${created.join(', ')} again`);
+    },
+  });
   return host;
-}
-
-/** A broker that somebody else restarts may come back empty; nobody but this process can tell it the topics. */
-async function watch(pubsub: PubSub, { terminal, signal }: BrokerSurroundings): Promise<void> {
-  while (!signal.aborted) {
-    await pause(watchIntervalMs, undefined, { signal }).catch(() => {});
-    if (signal.aborted) return;
-    // While it is away, api and writer say so.
-    const created = await declare(pubsub).catch(() => []);
-    if (created.length === 0) continue;
-    terminal.warn('Broker', `${clockTime()} came back empty; declared ${created.join(', ')} again`);
-  }
 }
 
 /** The client reads PUBSUB_EMULATOR_HOST of this process itself. */

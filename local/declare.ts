@@ -4,6 +4,7 @@
  *
  * Alone, `node local/declare.ts` does it once, as soon as the broker of PUBSUB_EMULATOR_HOST answers, or
  * on the real Pub/Sub when that is unset; it needs the right to create topics, which api and writer do not.
+ * With `--watch` it goes on, beside an emulator that forgets, until SIGTERM or SIGINT.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
@@ -77,6 +78,23 @@ export async function declareWhenAnswered(
   }
 }
 
+/** How long a broker may be without topics after it restarted empty. */
+const watchIntervalMs = 2_000;
+
+/** Declares again whatever is missing, until `signal` is aborted. While the broker is away, api and writer say so. */
+export async function watch(
+  pubsub: PubSub,
+  options: { signal: AbortSignal; onDeclared: (created: string[]) => void },
+): Promise<void> {
+  const { signal, onDeclared } = options;
+  while (!signal.aborted) {
+    await pause(watchIntervalMs, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    const created = await declare(pubsub).catch(() => []);
+    if (created.length > 0) onDeclared(created);
+  }
+}
+
 /** No retries inside a call: the caller tries again as a whole. */
 const callOptions = { timeout: callTimeoutMs, retry: null };
 
@@ -124,6 +142,13 @@ function codeOf(error: unknown): unknown {
   return (error as { code?: unknown } | undefined)?.code;
 }
 
+/** Aborted by SIGTERM and SIGINT, which the first process of a container would not even hear otherwise. */
+function stopSignal(): AbortSignal {
+  const stopping = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stopping.abort());
+  return stopping.signal;
+}
+
 async function main(): Promise<void> {
   const { PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID } = sharedVariables;
   const config = readEnvironmentOrExit(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID }));
@@ -140,6 +165,12 @@ async function main(): Promise<void> {
     });
     const done = created.length > 0 ? `declared ${created.join(', ')}` : 'all was declared already';
     console.log(`${config.PUBSUB_PROJECT_ID} on ${where}: ${done}`);
+    if (process.argv[2] === '--watch') {
+      await watch(pubsub, {
+        signal: stopSignal(),
+        onDeclared: (again) => console.log(`${where} came back empty; declared ${again.join(', ')} again`),
+      });
+    }
   } catch (error) {
     console.error(error instanceof StartError ? error.message : `${where}: ${reasonOf(error)}`);
     process.exitCode = 1;

@@ -26,7 +26,7 @@ export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
-type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6' | 'shellcheck';
+type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6' | 'kubernetes' | 'shellcheck';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -45,6 +45,7 @@ const wanted: Record<PartName, string> = {
   broker: 'java, and the pubsub-emulator component of gcloud',
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
+  kubernetes: 'etcd, kube-apiserver and kubectl on PATH',
   shellcheck: 'shellcheck on PATH (Debian: shellcheck)',
 };
 
@@ -53,6 +54,7 @@ const isHere: Record<PartName, () => boolean> = {
   broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
+  kubernetes: () => ['etcd', 'kube-apiserver', 'kubectl'].every(findCached),
   shellcheck: () => findExecutable('shellcheck') !== undefined,
 };
 
@@ -97,8 +99,8 @@ export async function startBroker(): Promise<Broker> {
   });
 }
 
-/** The project's own emulator with the contract's topics. What it confirmed stays over `restart`. */
-export async function startEmulator(): Promise<Broker> {
+/** The project's own emulator with the contract's topics, or others. What it confirmed stays over `restart`. */
+export async function startEmulator(declared: string = JSON.stringify(declarations)): Promise<Broker> {
   const [port, folder] = [await findFreePort(), createFolder()];
   const host = `127.0.0.1:${port}`;
   const running = await startProcess({
@@ -106,7 +108,7 @@ export async function startEmulator(): Promise<Broker> {
     args: [
       join(root, 'emulator/src/main.ts'),
       ...[`--host-port=${host}`, `--project=${projectId}`],
-      ...[`--data-dir=${folder}`, `--declare=${JSON.stringify(declarations)}`],
+      ...[`--data-dir=${folder}`, `--declare=${declared}`],
     ],
     ready: /emulator ready/,
   });
@@ -191,12 +193,20 @@ function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Reco
 }
 
 function findMongoDb(): string | undefined {
+  return findExecutable('mongod') ?? findCached('secantusd-rs');
+}
+
+/** On PATH, or in the folder to which .ci/run installs. */
+function findCached(name: string): string | undefined {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return (
-    findExecutable('mongod') ??
-    findExecutable('secantusd-rs') ??
-    findExecutable('secantusd-rs', join(cache, 'assessment/bin'))
-  );
+  return findExecutable(name) ?? findExecutable(name, join(cache, 'assessment/bin'));
+}
+
+/** @throws Error when it is not here; `needs` tells before. */
+export function findProgram(name: string): string {
+  const program = findCached(name);
+  if (!program) throw new Error(`missing: ${name}`);
+  return program;
 }
 
 /** Where `go install` puts it is often not on PATH. */

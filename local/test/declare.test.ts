@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { names } from '@assessment/api/environment';
+import { names, sharedVariables } from '@assessment/api/environment';
 import { createPubSub } from '@assessment/api/pubsub';
-import { needs, startBroker } from '../../test/parts.ts';
+import { needs, startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort, startProcess } from '../../test/process.ts';
+import { until } from '../../test/requests.ts';
 import { declare } from '../declare.ts';
 
 const projectId = 'declare-test';
@@ -15,16 +16,16 @@ const everything = [
   names.subscription,
 ] as const;
 
-function connect(host: string) {
+function connect(host: string, project = projectId) {
   process.env.PUBSUB_EMULATOR_HOST = host;
-  return createPubSub({ PUBSUB_PROJECT_ID: projectId, PUBSUB_EMULATOR_HOST: host });
+  return createPubSub({ PUBSUB_PROJECT_ID: project, PUBSUB_EMULATOR_HOST: host });
 }
 
 /** `node local/declare.ts` as a Job runs it; ready when it has said something. */
-function startAlone(env: Record<string, string>) {
+function startAlone(env: Record<string, string>, ...flags: string[]) {
   return startProcess({
     command: process.execPath,
-    args: [join(import.meta.dirname, '..', 'declare.ts')],
+    args: [join(import.meta.dirname, '..', 'declare.ts'), ...flags],
     env: { PUBSUB_PROJECT_ID: projectId, ...env },
     ready: /\n/,
   });
@@ -67,6 +68,23 @@ test('waits alone for a broker that is not there yet', needs('broker'), async ()
   await broker.restart();
   assert.equal(await alone.exited(), 0);
   assert.match(alone.output(), new RegExp(`declared ${everything.join(', ')}\n$`));
+});
+
+test('declares again for a broker that came back empty', async () => {
+  await using broker = await startEmulator('{}');
+  const project = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
+  const env = { PUBSUB_EMULATOR_HOST: broker.host, PUBSUB_PROJECT_ID: project };
+  await using alone = await startAlone(env, '--watch');
+  assert.match(alone.output(), new RegExp(`declared ${everything.join(', ')}\n$`));
+  const pubsub = connect(broker.host, project);
+  await pubsub.subscription(names.subscription).delete();
+  await pubsub.close();
+  await until(
+    async () => alone.output(),
+    (output) => output.includes(`came back empty; declared ${names.subscription} again`),
+  );
+  await alone.stop();
+  assert.equal(await alone.exited(), 0);
 });
 
 test('names a bad variable when it runs alone', async () => {
