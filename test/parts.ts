@@ -51,7 +51,7 @@ const wanted: Record<PartName, string> = {
 
 const isHere: Record<PartName, () => boolean> = {
   mongodb: () => findMongoDb() !== undefined,
-  broker: () => findExecutable('java') !== undefined && findBroker() !== undefined,
+  broker: () => findExecutable('java') !== undefined && findGoogleEmulator() !== undefined,
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
   kubernetes: () => ['etcd', 'kube-apiserver', 'kubectl'].every(findCached),
@@ -79,7 +79,7 @@ export async function startMongoDb(): Promise<MongoDb> {
 
 /** Google's emulator with the contract's topics. It keeps no message over `restart`, which declares them again. */
 export async function startBroker(): Promise<Broker> {
-  const jar = findBroker();
+  const jar = findGoogleEmulator();
   if (!jar) throw new Error(`missing: ${wanted.broker}`);
   const port = await findFreePort();
   const running = await startProcess({
@@ -216,7 +216,8 @@ export function findK6(): string | undefined {
   );
 }
 
-function findBroker(): string | undefined {
+/** Its jar beside gcloud. */
+export function findGoogleEmulator(): string | undefined {
   const gcloud = findExecutable('gcloud');
   if (!gcloud) return undefined;
   const besideGcloud = join(realpathSync(gcloud), '../..');

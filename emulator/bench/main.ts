@@ -1,0 +1,64 @@
+/** `npm run bench:emulator`: options → rows → table on standard output, and JSON beside it. */
+import { writeFileSync } from 'node:fs';
+import { endProgress, showProgress } from '../../stress-test/progress.ts';
+import { findGoogle, given, ours } from './contenders.ts';
+import { Figures, type RowName } from './figures.ts';
+import { describeMachine } from './machine.ts';
+import { BadUsage, help, readOptions } from './options.ts';
+import { writeReport } from './report.ts';
+import { measureBatches } from './rows/batches.ts';
+import { measureIdle } from './rows/idle.ts';
+import { measureLimits } from './rows/limits.ts';
+import { measureMemory } from './rows/memory.ts';
+import { measureOfficial } from './rows/official.ts';
+import { measureRestart } from './rows/restart.ts';
+import { measureStart } from './rows/start.ts';
+import type { Run } from './run.ts';
+
+const measures: Record<RowName, (run: Run) => Promise<void>> = {
+  official: measureOfficial,
+  batches: measureBatches,
+  memory: measureMemory,
+  start: measureStart,
+  idle: measureIdle,
+  restart: measureRestart,
+  limits: measureLimits,
+};
+
+function readOptionsOrExit() {
+  try {
+    const options = readOptions(process.argv.slice(2));
+    if (options !== 'help') return options;
+    console.log(help);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof BadUsage)) throw error;
+    console.error(`${error.message}\n\n${help}`);
+    process.exit(2);
+  }
+}
+
+const options = readOptionsOrExit();
+// Also at Ctrl-C, at which test/process.ts ends what was started.
+process.once('exit', endProgress);
+const figures = new Figures();
+const google = findGoogle();
+if (!google)
+  figures.note('Google’s emulator is not here: java, and the pubsub-emulator component of gcloud.');
+const contenders = [ours, ...(google ? [google] : []), ...options.also.map(given)];
+const machine = describeMachine();
+try {
+  for (const row of options.rows) {
+    const say = (text: string) => showProgress(`${row}: ${text}`);
+    await measures[row]({ contenders, scale: options.scale, figures, say });
+  }
+} catch (error) {
+  endProgress();
+  console.error(error);
+  process.exit(1);
+}
+endProgress();
+console.log(writeReport(figures, machine, options));
+if (options.out) writeFileSync(options.out, `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
+// What was started has ended; a client's connection may linger.
+process.exit(0);

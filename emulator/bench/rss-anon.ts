@@ -1,0 +1,24 @@
+/** Memory that a process cannot give back to its files: RssAnon of /proc (man 5 proc_pid_status). */
+import { readFileSync } from 'node:fs';
+
+export function rssAnonBytes(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1_024;
+}
+
+/** Looks ten times a second. */
+const sampleMs = 100;
+
+/** Calls `run` and returns the most that was seen meanwhile. */
+export async function withPeakRssAnon(pid: number, run: () => Promise<void>): Promise<number> {
+  let peak = 0;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, rssAnonBytes(pid));
+  }, sampleMs);
+  try {
+    await run();
+  } finally {
+    clearInterval(timer);
+  }
+  return Math.max(peak, rssAnonBytes(pid));
+}
