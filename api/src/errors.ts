@@ -11,6 +11,7 @@ const failures = {
   method_not_allowed: { status: 405 },
   request_timeout: { status: 408 },
   payload_too_large: { status: 413 },
+  expectation_failed: { status: 417 },
   unsupported_media_type: { status: 415 },
   headers_too_large: { status: 431 },
   internal: { status: 500 },

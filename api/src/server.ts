@@ -1,6 +1,12 @@
 /** The HTTP server of every process: its limits on slow and idle clients, and how it closes. */
 import { once } from 'node:events';
-import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -39,9 +45,18 @@ export async function listen(listener: RequestListener, options: ListenOptions):
       headersTimeout: headersTimeoutMs,
       requestTimeout: requestTimeoutMs,
       keepAliveTimeout: keepAliveTimeoutMs,
+      // Node's own answer would have no body.
+      requireHostHeader: false,
     },
-    listener,
+    (request, response) => {
+      if (request.headers.host === undefined && request.httpVersion === '1.1') {
+        refuse(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
+      } else listener(request, response);
+    },
   );
+  server.on('checkExpectation', (_request, response: ServerResponse) => {
+    refuse(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
+  });
   server.maxConnections = options.connectionsMax;
   const answering = countAnswers(server);
   server.on('clientError', (error, socket) => {
@@ -70,6 +85,16 @@ export async function listen(listener: RequestListener, options: ListenOptions):
       clearInterval(sweep);
     },
   };
+}
+
+/** The body that may follow is not read, so the connection ends. */
+function refuse(response: ServerResponse, { status, body }: ApiError): void {
+  response.writeHead(status, {
+    connection: 'close',
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  });
+  response.end(body);
 }
 
 /** How many requests of a socket wait for their answer; with pipelining it may be several. */
