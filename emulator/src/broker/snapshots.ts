@@ -1,9 +1,10 @@
 /** Snapshots: what may be asked of them, and which change each of it is. */
+import { randomUUID } from 'node:crypto';
 import type { Clock } from './clock.ts';
 import { Collection } from './collection.ts';
 import { invalid, Refusal } from './errors.ts';
 import { limits } from './limits.ts';
-import { deletedTopic } from './names.ts';
+import { deletedTopic, projectOf } from './names.ts';
 import type { Page, PageRequest } from './page.ts';
 import type { Labels, SnapshotSettings } from './settings.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -35,16 +36,18 @@ export class Snapshots {
     });
   }
 
+  /** Without a name it gets a random one in its subscription's project: pubsub.proto, CreateSnapshotRequest. */
   async create(input: {
     name: string;
     subscription: string;
     labels?: Labels | undefined;
   }): Promise<SnapshotSettings> {
-    this.#collection.checkNew(input.name);
+    const name = input.name || `projects/${projectOf(input.subscription)}/snapshots/snapshot-${randomUUID()}`;
+    this.#collection.checkNew(name);
     const subscription = this.#deps.subscriptions.get(input.subscription);
     if (subscription.settings.isDetached) throw detached(input.subscription);
     const settings: SnapshotSettings = {
-      name: input.name,
+      name,
       topic: subscription.settings.topic,
       labels: checkLabels(input.labels ?? {}),
       expireTimeMs: this.#expireTimeMs(subscription),

@@ -16,7 +16,7 @@ import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
-import { checkAckIds } from '../methods/acks.ts';
+import { checkAckIds, checkDeadline } from '../methods/acks.ts';
 import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from '../methods/wire.ts';
 import { encodeField } from '../protobuf.ts';
 import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
@@ -81,7 +81,14 @@ class PullStream implements Consumer, StreamReceiver {
   }
 
   #receiveNext(request: StreamRequest): void {
-    if (request.subscription !== '') throw invalid('subscription may only be set in first message');
+    for (const [field, isSet] of [
+      ['subscription', request.subscription !== ''],
+      ['max_outstanding_messages', request.messagesMax !== 0],
+      ['max_outstanding_bytes', request.bytesMax !== 0],
+      ['protocol_version', request.protocolVersion !== 0],
+    ]) {
+      if (isSet) throw invalid(`${field} may only be set in first message`);
+    }
     if (request.ackDeadlineSeconds !== 0) this.#setDeadline(request.ackDeadlineSeconds);
     const isKeepalive =
       request.ackDeadlineSeconds === 0 && request.ackIds.length === 0 && request.modifyIds.length === 0;
@@ -104,7 +111,7 @@ class PullStream implements Consumer, StreamReceiver {
     }
     checkAckIds(this.#broker, subscription, ackIds);
     checkAckIds(this.#broker, subscription, modifyIds);
-    if (modifySeconds.some((seconds) => seconds < 0)) throw invalid('Ack deadline cannot be negative');
+    for (const seconds of modifySeconds) checkDeadline(seconds);
     const acked = ackIds.length > 0 ? subscription.acknowledge(ackIds) : [];
     const modified =
       modifyIds.length > 0

@@ -2,6 +2,7 @@
 import type { AckId } from '../broker/ack-id.ts';
 import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
+import { limits } from '../broker/limits.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
 import type { UnaryMethod } from './method.ts';
 import { ackFailure } from './status.ts';
@@ -20,6 +21,14 @@ export function checkAckIds(broker: Broker, subscription: Subscription, ids: rea
   );
 }
 
+/** A modified ack deadline: pubsub.proto, ModifyAckDeadlineRequest. @throws Refusal */
+export function checkDeadline(seconds: number): void {
+  if (seconds < 0) throw invalid('Ack deadline cannot be negative');
+  if (seconds > limits.ackDeadlineSecondsMax) {
+    throw invalid(`Ack deadline cannot be more than ${limits.ackDeadlineSecondsMax} seconds`);
+  }
+}
+
 export function acknowledge(broker: Broker): UnaryMethod {
   return async (bytes) => {
     const request = readAckRequest(bytes, 2);
@@ -32,7 +41,7 @@ export function modifyAckDeadline(broker: Broker): UnaryMethod {
   return async (bytes) => {
     const request = readAckRequest(bytes, 4);
     const subscription = subscriptionOf(broker, request, 'No ack ids specified');
-    if (request.deadlineSeconds < 0) throw invalid('Ack deadline cannot be negative');
+    checkDeadline(request.deadlineSeconds);
     const deadlineMs = request.deadlineSeconds * 1_000;
     return answer(
       broker,

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import type protobuf from 'protobufjs';
-import { MalformedMessage } from '../protobuf.ts';
+import { FieldScanner, MalformedMessage } from '../protobuf.ts';
 import type { CallInfo, UnaryMethod } from './method.ts';
 
 /** A message as protobufjs gives it: field names in camelCase, absent ones absent. */
@@ -39,8 +39,10 @@ export function methodsOf(serviceName: string): protobuf.Method[] {
   return service.methodsArray;
 }
 
-/** @throws MalformedMessage */
+/** @throws MalformedMessage, also for a field that is cut off: protobufjs reads a text as far as it goes. */
 function decode(type: protobuf.Type, bytes: Buffer): protobuf.Message {
+  const fields = new FieldScanner(bytes);
+  while (fields.next());
   try {
     return type.decode(bytes);
   } catch (cause) {
