@@ -79,24 +79,30 @@ export async function startMongoDb(): Promise<MongoDb> {
 
 /** Google's emulator with the contract's topics. It keeps no message over `restart`, which declares them again. */
 export async function startBroker(): Promise<Broker> {
-  const jar = findGoogleEmulator();
-  if (!jar) throw new Error(`missing: ${wanted.broker}`);
-  const port = await findFreePort();
-  const running = await startProcess({
-    command: 'java',
-    args: ['-jar', jar, '--host=127.0.0.1', `--port=${port}`],
-    ready: /Server started/,
-  });
-  const host = `127.0.0.1:${port}`;
+  const running = await startGoogleEmulator();
+  const { host, restart } = running;
   await declareTopics(host);
-  const { restart } = running;
   return Object.assign(running, {
-    host,
     async restart() {
       await restart();
       await declareTopics(host);
     },
   });
+}
+
+/** Google's emulator with nothing in it. `ready` is what it prints when the test goes on. */
+export async function startGoogleEmulator(
+  options: { port?: number; args?: string[]; ready?: RegExp } = {},
+): Promise<Broker> {
+  const jar = findGoogleEmulator();
+  if (!jar) throw new Error(`missing: ${wanted.broker}`);
+  const port = options.port ?? (await findFreePort());
+  const running = await startProcess({
+    command: 'java',
+    args: ['-jar', jar, '--host=127.0.0.1', `--port=${port}`, ...(options.args ?? [])],
+    ready: options.ready ?? /Server started/,
+  });
+  return Object.assign(running, { host: `127.0.0.1:${port}` });
 }
 
 /** The project's own emulator with the contract's topics, or others. What it confirmed stays over `restart`. */

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import type { Feature } from '../check.ts';
+import type { Answer } from '../client.ts';
+import type { Place } from '../place.ts';
+import { sources } from '../sources.ts';
+
+const topicPath = (place: Place) => `v1/${place.topicName()}`;
+const subscriptionPath = (place: Place) => `v1/${place.subscriptionName()}`;
+
+async function subscribe(place: Place): Promise<void> {
+  await answers(place, `PUT ${topicPath(place)}`, {});
+  await answers(place, `PUT ${subscriptionPath(place)}`, { topic: place.topicName() });
+}
+
+async function answers(place: Place, line: string, body?: unknown): Promise<Record<string, unknown>> {
+  const { status, text, json } = await place.client.http(line, body);
+  assert.equal(status, 200, text);
+  return json;
+}
+
+function failsWith({ status, json, text }: Answer, code: number, name: string, message?: string): void {
+  assert.equal(status, code, text);
+  const error = json.error as Record<string, unknown>;
+  assert.deepEqual([error.code, error.status], [code, name]);
+  if (message) assert.equal(error.message, message);
+}
+
+interface ReceivedJson {
+  ackId: string;
+  message: { data: string; attributes: object; messageId: string };
+}
+
+export const rest: Feature = {
+  title: 'REST on the same port',
+  checks: [
+    {
+      name: 'creates, gets, lists, updates and deletes a topic and a subscription',
+      source: sources.rest,
+      async run(place) {
+        await subscribe(place);
+        const topic = await answers(place, `GET ${topicPath(place)}`);
+        assert.equal(topic.name, place.topicName());
+        const list = await answers(place, `GET v1/${place.project}/subscriptions?pageSize=10`);
+        assert.equal((list.subscriptions as unknown[]).length, 1);
+        const updated = await answers(place, `PATCH ${subscriptionPath(place)}`, {
+          subscription: { ackDeadlineSeconds: 33 },
+          updateMask: 'ackDeadlineSeconds',
+        });
+        assert.equal(updated.ackDeadlineSeconds, 33);
+        assert.equal(updated.messageRetentionDuration, '604800s');
+        assert.deepEqual(await answers(place, `DELETE ${subscriptionPath(place)}`), {});
+        assert.deepEqual(await answers(place, `DELETE ${topicPath(place)}`), {});
+      },
+    },
+    {
+      name: 'publishes, pulls and acks, with data in base64',
+      source: sources.rest,
+      async run(place) {
+        await subscribe(place);
+        const messages = [{ data: 'SGVsbG8=', attributes: { kind: 'test' } }];
+        const published = await answers(place, `POST ${topicPath(place)}:publish`, { messages });
+        const { receivedMessages } = await answers(place, `POST ${subscriptionPath(place)}:pull`, {
+          maxMessages: 10,
+        });
+        const [received] = receivedMessages as ReceivedJson[];
+        const { data, attributes, messageId } = received?.message ?? {};
+        assert.deepEqual([data, attributes], ['SGVsbG8=', { kind: 'test' }]);
+        assert.deepEqual([messageId], published.messageIds);
+        const body = { ackIds: [received?.ackId] };
+        assert.deepEqual(await answers(place, `POST ${subscriptionPath(place)}:acknowledge`, body), {});
+        assert.deepEqual(await place.pullNow(place.subscriptionName()), []);
+      },
+    },
+    {
+      name: 'answers an error in JSON with the code of HTTP and the name of the status',
+      source: sources.errors,
+      async run(place) {
+        const { http } = place.client;
+        failsWith(await http(`GET ${topicPath(place)}`), 404, 'NOT_FOUND', 'Topic not found');
+        await subscribe(place);
+        failsWith(await http(`PUT ${topicPath(place)}`, {}), 409, 'ALREADY_EXISTS', 'Topic already exists');
+        failsWith(
+          await http(`POST ${topicPath(place)}:publish`, { messages: [] }),
+          400,
+          'INVALID_ARGUMENT',
+          'No messages to publish',
+        );
+      },
+    },
+    {
+      name: 'refuses a body that is no JSON, and a field that is none',
+      source: sources.rest,
+      async run(place) {
+        await subscribe(place);
+        for (const body of ['{', { messages: [{ data: 'SGVsbG8=' }], color: 'red' }]) {
+          const answer = await place.client.http(`POST ${topicPath(place)}:publish`, body);
+          failsWith(answer, 400, 'INVALID_ARGUMENT');
+        }
+        assert.deepEqual(await place.pullNow(place.subscriptionName()), []);
+      },
+    },
+    {
+      name: 'answers 404 to a path that is none',
+      source: sources.rest,
+      async run(place) {
+        assert.equal((await place.client.http('GET v1/nonsense')).status, 404);
+      },
+    },
+    {
+      name: 'refuses a publish over the limit in plain words',
+      source: sources.quotas,
+      async run(place) {
+        await subscribe(place);
+        const data = Buffer.alloc(12_000_000, 'x').toString('base64');
+        const answer = await place.client.http(`POST ${topicPath(place)}:publish`, { messages: [{ data }] });
+        failsWith(answer, 400, 'INVALID_ARGUMENT', 'Request payload size exceeds the limit: 10485760 bytes.');
+      },
+      google: {
+        does: 'does not answer, or answers 500',
+        async run(place) {
+          await subscribe(place);
+          const data = Buffer.alloc(12_000_000, 'x').toString('base64');
+          const line = `POST ${topicPath(place)}:publish`;
+          const answer = await place.client
+            .http(line, { messages: [{ data }] }, 8_000)
+            .catch(() => undefined);
+          if (answer) failsWith(answer, 500, 'INTERNAL');
+        },
+      },
+    },
+  ],
+};

@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import type { Check, Feature } from '../check.ts';
+import { endsWith, refuses, textsOf } from '../expect.ts';
+import type { StreamRequest } from '../pull-stream.ts';
+import { sources } from '../sources.ts';
+
+/** Requests that end a stream, after a good first one where `first` is not set. */
+const badRequests: { what: string; first?: StreamRequest; next?: StreamRequest; text: string }[] = [
+  {
+    what: 'a first request without a subscription',
+    first: { subscription: '' },
+    text: 'first message must set subscription',
+  },
+  {
+    what: 'a first request without an ack deadline',
+    first: { streamAckDeadlineSeconds: 0 },
+    text: 'first message must set stream_ack_deadline_seconds',
+  },
+  {
+    what: 'an ack deadline of 9 s',
+    first: { streamAckDeadlineSeconds: 9 },
+    text: 'stream_ack_deadline_seconds must be between 10 and 600 seconds',
+  },
+  {
+    what: 'an ack deadline of 601 s',
+    first: { streamAckDeadlineSeconds: 601 },
+    text: 'stream_ack_deadline_seconds must be between 10 and 600 seconds',
+  },
+  {
+    what: 'a subscription in a later request',
+    next: { subscription: 'projects/other/subscriptions/other' },
+    text: 'subscription may only be set in first message',
+  },
+  {
+    what: 'fewer ack ids than deadlines',
+    next: { modifyDeadlineSeconds: [10] },
+    text: 'ack IDs and deadlines must have the same size',
+  },
+  {
+    what: 'a malformed ack id',
+    next: { ackIds: ['garbage'] },
+    text: 'Invalid ack id (ack_id=garbage)',
+  },
+];
+
+const refusedStreams = badRequests.map(
+  ({ what, first, next, text }): Check => ({
+    name: `ends a stream with INVALID_ARGUMENT for ${what}`,
+    source: sources.stream,
+    async run(place) {
+      const { subscription } = await place.subscribe();
+      const stream = place.stream(subscription, first);
+      if (next) stream.write(next);
+      endsWith(await stream.ended, 'INVALID_ARGUMENT', text);
+    },
+  }),
+);
+
+export const streamingPull: Feature = {
+  title: 'StreamingPull',
+  checks: [
+    {
+      name: 'delivers what is there and what comes',
+      source: sources.stream,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'a');
+        const stream = place.stream(subscription);
+        await stream.take(1);
+        await place.publish(topic, 'b');
+        assert.deepEqual(textsOf(await stream.take(2)), ['a', 'b']);
+      },
+    },
+    {
+      name: 'takes acks on the stream, of messages that came elsewhere too',
+      source: sources.stream,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'a');
+        const pulled = await place.pull(subscription);
+        await place.publish(topic, 'b');
+        const stream = place.stream(subscription);
+        const received = await stream.take(1);
+        stream.ack(...pulled, ...received);
+        stream.halfClose();
+        assert.equal(await stream.ended, undefined);
+        await place.nack(subscription, ...pulled, ...received);
+        assert.deepEqual(await place.pullNow(subscription), []);
+      },
+    },
+    {
+      name: 'redelivers what is nacked on the stream',
+      source: sources.stream,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'x');
+        const stream = place.stream(subscription);
+        stream.nack(...(await stream.take(1)));
+        assert.deepEqual(textsOf(await stream.take(2)), ['x', 'x']);
+      },
+    },
+    {
+      name: 'shares messages out between two streams, and gives none to both',
+      source: sources.pull,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        const streams = [place.stream(subscription), place.stream(subscription)];
+        const texts = Array.from({ length: 200 }, (_, number) => `${number}`);
+        await place.publish(topic, ...texts);
+        const all = () => streams.flatMap(({ received }) => textsOf(received));
+        await Promise.race(
+          streams.map((stream) => stream.until('200 messages', () => all().length >= texts.length)),
+        );
+        assert.deepEqual(all().sort(), texts.sort());
+      },
+    },
+    {
+      name: 'tells the properties of the subscription',
+      source: sources.stream,
+      async run(place) {
+        const settings = { enableMessageOrdering: true, enableExactlyOnceDelivery: true };
+        const { topic, subscription } = await place.subscribe(settings);
+        await place.publish(topic, 'x');
+        const stream = place.stream(subscription);
+        await stream.take(1);
+        const shown = stream.responses.findLast((response) => response.subscriptionProperties);
+        assert.equal(shown?.subscriptionProperties?.messageOrderingEnabled, true);
+        assert.equal(shown?.subscriptionProperties?.exactlyOnceDeliveryEnabled, true);
+      },
+    },
+    {
+      name: 'ends with OK when the client has ended its side',
+      source: sources.stream,
+      async run(place) {
+        const { subscription } = await place.subscribe();
+        const stream = place.stream(subscription);
+        stream.halfClose();
+        assert.equal(await stream.ended, undefined);
+      },
+    },
+    {
+      name: 'ends with NOT_FOUND for a missing subscription, and when it is deleted',
+      source: sources.errors,
+      async run(place) {
+        const none = place.stream(place.subscriptionName('none'));
+        endsWith(await none.ended, 'NOT_FOUND', 'Subscription does not exist (resource=none)');
+        const { topic, subscription } = await place.subscribe();
+        const stream = place.stream(subscription);
+        await place.publish(topic, 'x');
+        await stream.take(1);
+        await place.subscriber.deleteSubscription({ subscription });
+        endsWith(await stream.ended, 'NOT_FOUND', 'Subscription does not exist (resource=subscription)');
+        await refuses(place.pullNow(subscription), 'NOT_FOUND', 'Subscription does not exist');
+      },
+    },
+    ...refusedStreams,
+    {
+      name: 'ends a stream with INVALID_ARGUMENT for a deadline of more than 600 s',
+      source: sources.modifyAckDeadline,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'x');
+        const stream = place.stream(subscription);
+        const [received] = await stream.take(1);
+        stream.write({ modifyDeadlineAckIds: [received?.ackId ?? ''], modifyDeadlineSeconds: [601] });
+        endsWith(await stream.ended, 'INVALID_ARGUMENT', 'Ack deadline cannot be more than 600 seconds');
+      },
+      google: {
+        does: 'accepts 601',
+        async run(place) {
+          const { topic, subscription } = await place.subscribe();
+          await place.publish(topic, 'x');
+          const stream = place.stream(subscription);
+          const [received] = await stream.take(1);
+          stream.write({ modifyDeadlineAckIds: [received?.ackId ?? ''], modifyDeadlineSeconds: [601] });
+          await place.publish(topic, 'y');
+          await stream.take(2);
+        },
+      },
+    },
+    {
+      name: 'ends a stream with INVALID_ARGUMENT for a negative deadline',
+      source: sources.stream,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'x');
+        const stream = place.stream(subscription);
+        const [received] = await stream.take(1);
+        stream.write({ modifyDeadlineAckIds: [received?.ackId ?? ''], modifyDeadlineSeconds: [-1] });
+        endsWith(await stream.ended, 'INVALID_ARGUMENT', 'Ack deadline cannot be negative');
+      },
+    },
+  ],
+};
