@@ -1,6 +1,7 @@
 /** What HTTP/1 clients may ask: the REST API under /v1, and beside it whether it lives, whether it is ready, and figures. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Broker } from './broker/broker.ts';
+import { createServer } from './node-http.ts';
 import { isTooLong } from './rest/body.ts';
 import type { RestFront } from './rest/front.ts';
 import type { TestEndpoints } from './test-endpoints.ts';

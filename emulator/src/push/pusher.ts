@@ -5,18 +5,14 @@
  * no answer before its ack deadline: the lease's own end cuts the request off, so that there is no timer for it.
  * What is under way when the endpoint changes is still answered for. After a crash all of it is pushed again.
  */
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from 'node:http';
+import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import type { Lease } from '../broker/lease.ts';
 import type { PushSettings } from '../broker/settings.ts';
 import type { Subscription } from '../broker/subscription.ts';
+import { Agent, sendRequest } from '../node-http.ts';
 import { PushWindow } from './push-window.ts';
 import { createPushRequest } from './request.ts';
 
@@ -50,7 +46,7 @@ export class Pusher implements Consumer {
     this.settings = settings;
     this.#window = new PushWindow(() => performance.now());
     this.#isHttps = settings.endpoint.startsWith('https:');
-    this.#agent = new (this.#isHttps ? HttpsAgent : HttpAgent)({ keepAlive: true });
+    this.#agent = new (this.#isHttps ? HttpsAgent : Agent)({ keepAlive: true });
     subscription.addConsumer(this);
   }
 
@@ -69,7 +65,7 @@ export class Pusher implements Consumer {
     const deliveryAttempt = deadLetterPolicy ? lease.attempts : undefined;
     const message = { buffer, start, end, subscription: name, deliveryAttempt };
     const { headers, body } = createPushRequest(this.settings, message);
-    const send = this.#isHttps ? httpsRequest : httpRequest;
+    const send = this.#isHttps ? httpsRequest : sendRequest;
     const { generation } = lease;
     const request = send(this.settings.endpoint, {
       method: 'POST',

@@ -1,7 +1,8 @@
 /** The POST that carries a message to a push endpoint. https://cloud.google.com/pubsub/docs/push */
-import { type OutgoingHttpHeaders, validateHeaderName, validateHeaderValue } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { messageFields, readAttributes, readOrderingKey, readPublishTime } from '../broker/message.ts';
 import type { PushSettings } from '../broker/settings.ts';
+import { validateHeaderName, validateHeaderValue } from '../node-http.ts';
 import { FieldScanner } from '../protobuf.ts';
 
 export interface PushRequest {
