@@ -5,7 +5,7 @@
  * `needs('mongodb', 'broker')` as a test's options skips it with a line that names what is missing on
  * this machine. With CI=true a missing part is a failure.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, globSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -26,7 +26,16 @@ export interface NodeProcess extends RunningProcess {
   url: string;
 }
 
-type PartName = 'mongodb' | 'broker' | 'gcloud' | 'k6' | 'kubernetes' | 'shellcheck';
+type PartName =
+  | 'mongodb'
+  | 'broker'
+  | 'gcloud'
+  | 'k6'
+  | 'kubernetes'
+  | 'python'
+  | 'go'
+  | 'java'
+  | 'shellcheck';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -46,6 +55,9 @@ const wanted: Record<PartName, string> = {
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
   kubernetes: 'etcd, kube-apiserver and kubectl on PATH',
+  python: 'python3 with ensurepip (Debian: python3-venv)',
+  go: 'go on PATH (https://go.dev/dl)',
+  java: 'java and mvn (Debian: default-jdk-headless, maven)',
   shellcheck: 'shellcheck on PATH (Debian: shellcheck)',
 };
 
@@ -55,6 +67,9 @@ const isHere: Record<PartName, () => boolean> = {
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
   kubernetes: () => ['etcd', 'kube-apiserver', 'kubectl'].every(findCached),
+  python: () => spawnSync('python3', ['-c', 'import ensurepip']).status === 0,
+  go: () => findExecutable('go') !== undefined,
+  java: () => findExecutable('javac') !== undefined && findExecutable('mvn') !== undefined,
   shellcheck: () => findExecutable('shellcheck') !== undefined,
 };
 
