@@ -5,7 +5,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
 import type { Broker } from './broker/broker.ts';
 import { completeSubscription, completeTopic } from './broker/validation.ts';
 import { textOf } from './methods/fields.ts';
@@ -13,10 +12,6 @@ import { messageType } from './methods/protos.ts';
 import { readMessage } from './methods/read-json.ts';
 import { type Resource, readSubscription, readTopic } from './resources.ts';
 
-const schema = z.strictObject({
-  topics: z.array(z.unknown()).default([]),
-  subscriptions: z.array(z.unknown()).default([]),
-});
 const types = { topics: 'Topic', subscriptions: 'Subscription' } as const;
 
 /** `source` is JSON, or the path of a file with it. @throws Error that says what is wrong where. */
@@ -45,16 +40,23 @@ function read(source: string): Record<keyof typeof types, Resource[]> {
   const isText = source.trimStart().startsWith('{');
   const text = isText ? source : readFileSync(source, 'utf8');
   try {
-    const { topics, subscriptions } = schema.parse(JSON.parse(text));
-    return { topics: readEach('topics', topics), subscriptions: readEach('subscriptions', subscriptions) };
+    const given: Record<string, unknown> | null = JSON.parse(text);
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      throw new Error('wants an object with topics and subscriptions');
+    }
+    for (const key of Object.keys(given)) {
+      if (!Object.hasOwn(types, key)) throw new Error(`Unrecognized key: "${key}"`);
+    }
+    return { topics: readEach('topics', given), subscriptions: readEach('subscriptions', given) };
   } catch (cause) {
-    const [issue] = cause instanceof z.ZodError ? cause.issues : [];
-    const why = issue ? [...issue.path, issue.message].join(': ') : (cause as Error).message;
-    throw new Error(`Bad declarations${isText ? '' : ` in ${source}`}: ${why}`, { cause });
+    const where = isText ? '' : ` in ${source}`;
+    throw new Error(`Bad declarations${where}: ${(cause as Error).message}`, { cause });
   }
 }
 
-function readEach(collection: keyof typeof types, resources: unknown[]): Resource[] {
+function readEach(collection: keyof typeof types, given: Record<string, unknown>): Resource[] {
+  const resources = given[collection] ?? [];
+  if (!Array.isArray(resources)) throw new Error(`${collection}: wants an array`);
   const type = messageType(types[collection]);
   return resources.map((one, position) => readMessage(type, one, `${collection}[${position}]`));
 }

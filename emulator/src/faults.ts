@@ -3,8 +3,9 @@
  * and before a StreamingPull opens. The first that meets a call acts on it, and one with a `count` is gone after as
  * many. They are in memory only. Without rules a call costs the look at an empty list.
  */
+import { createRequire } from 'node:module';
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import type { output } from 'zod';
 import { StatusError, type StatusName, statusCodes } from './methods/status.ts';
 
 const faultsMax = 100;
@@ -14,7 +15,11 @@ const messageCharactersMax = 1_000;
 
 const codes = (Object.keys(statusCodes) as StatusName[]).filter((code) => code !== 'OK');
 
+const require = createRequire(import.meta.url);
+
+/** zod takes 30 ms of CPU to load, a fifth of a start that needs no faults. */
 function createSchema(methods: Iterable<string>) {
+  const { z }: typeof import('zod') = require('zod');
   const fault = z
     .strictObject({
       /** `Publish`; `*` for all. */
@@ -37,17 +42,16 @@ function createSchema(methods: Iterable<string>) {
 }
 
 type Schema = ReturnType<typeof createSchema>;
-export type Fault = z.output<Schema>[number];
+export type Fault = output<Schema>[number];
 
 export class Faults {
-  #schema: Schema;
+  #schema: Schema | undefined;
   #paths: ReadonlySet<string>;
   #faults: Fault[] = [];
 
   /** @param paths of the gRPC methods that they can act on. */
   constructor(paths: Iterable<string>) {
     this.#paths = new Set(paths);
-    this.#schema = createSchema(new Set([...this.#paths].map(methodOf)));
   }
 
   /** With the `count` that is left. */
@@ -57,6 +61,7 @@ export class Faults {
 
   /** In place of those that were. @throws StatusError INVALID_ARGUMENT that names each bad field. */
   replace(json: unknown): void {
+    this.#schema ??= createSchema(new Set([...this.#paths].map(methodOf)));
     const result = this.#schema.safeParse(json);
     if (!result.success) {
       const issues = result.error.issues.map(({ path, message }) => `faults${pathText(path)}: ${message}`);
