@@ -1,8 +1,8 @@
-/** The whole suite against this emulator and Google's at the same time, and the README's tables. */
+/** The whole suite against this emulator and Google's at the same time, and the README's table of it. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { needs } from '../../test/parts.ts';
-import { flagsSection, limitsSection, readSection } from './readme.ts';
+import { readSection } from './readme.ts';
 import { type Result, runChecks } from './runner.ts';
 import { type Kind, startServer } from './servers.ts';
 import { suite } from './suite.ts';
@@ -41,11 +41,6 @@ report("Google's emulator", googles, google);
 test("the README's table is that of this run", google, async () => {
   const section = conformanceSection(await Promise.all(ours), await Promise.all(googles));
   assert.equal(readSection('conformance'), section, 'npm run conformance -- --write');
-});
-
-test("the README's flags and limits are those of the code", () => {
-  assert.equal(readSection('flags'), flagsSection());
-  assert.equal(readSection('limits'), limitsSection());
 });
 
 test('names each check once, and says where each is documented', () => {

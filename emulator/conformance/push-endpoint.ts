@@ -16,7 +16,7 @@ export interface Endpoint {
   close(): Promise<void>;
 }
 
-/** Answers with `statuses` in turn, with the last one from then on. */
+/** Answers with `statuses` in turn, with the last one from then on; never where one is 0. */
 export async function startEndpoint(statuses: readonly number[]): Promise<Endpoint> {
   const pushed: Pushed[] = [];
   let changed = () => {};
@@ -25,7 +25,7 @@ export async function startEndpoint(statuses: readonly number[]): Promise<Endpoi
     for await (const piece of request) body += piece;
     const status = statuses[Math.min(pushed.length, statuses.length - 1)] ?? 204;
     pushed.push({ headers: request.headers, body });
-    response.writeHead(status).end();
+    if (status !== 0) response.writeHead(status).end();
     changed();
   });
   server.listen(0, '127.0.0.1');

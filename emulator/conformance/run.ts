@@ -13,7 +13,8 @@ const usage = `Runs the conformance suite over the wire.
 
   --against=ours      this emulator; it is started
   --against=google    Google's emulator; it is started (java, and the pubsub-emulator component of gcloud)
-  --against=HOST:PORT any other that runs there; may be given several times (default: ours and Google's)
+  --against=HOST:PORT any other that runs there: what the service's documentation promises
+                      may be given several times; default: ours and Google's
   --only=TEXT         only the features with TEXT in their name
   --write             writes the tables into emulator/README.md; only for a whole run against both
   --help

@@ -6,10 +6,12 @@ import { randomBytes } from 'node:crypto';
 import type { Check, Feature } from './check.ts';
 import { Place } from './place.ts';
 import { type Kind, type Server, type StartOptions, startServer } from './servers.ts';
+import { sources } from './sources.ts';
 
 /**
  * passed: as documented. refused: openly, as this emulator says it does. departs: not as documented, but as is written
- * down of it. failed: neither. left out: it would have to be started, and only its address is known.
+ * down of it. failed: neither. left out: of an emulator of which only the address is known, what is not in the service's
+ * documentation, or would have to start it.
  */
 export type Outcome = 'passed' | 'refused' | 'departs' | 'failed' | 'left out';
 
@@ -64,7 +66,7 @@ export function runChecks(target: Target, features: readonly Feature[]): Promise
       const done = (outcome: Outcome, error?: Error): Result => {
         return { feature, check, outcome, ms: performance.now() - started, ...(error && { error }) };
       };
-      if (check.starts && target.kind === undefined) return done('left out');
+      if (target.kind === undefined && isOurs(check)) return done('left out');
       try {
         await turn(() => {
           started = performance.now();
@@ -76,6 +78,11 @@ export function runChecks(target: Target, features: readonly Feature[]): Promise
       }
     }),
   );
+}
+
+/** What no other emulator has promised, or what needs one to be started. */
+function isOurs({ starts, refuses, source }: Check): boolean {
+  return starts === true || refuses !== undefined || source === sources.readme;
 }
 
 /** What a check that ran through says. */

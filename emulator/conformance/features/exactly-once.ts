@@ -95,6 +95,22 @@ export const exactlyOnce: Feature = {
       },
     },
     {
+      name: 'refuses for now the ack of a message with an earlier one of its ordering key unacked',
+      source: sources.exactlyOnce,
+      async run(place) {
+        const settings = { enableExactlyOnceDelivery: true, enableMessageOrdering: true };
+        const { topic, subscription } = await place.subscribe(settings);
+        await place.publishOrdered(topic, 'A', 'A0', 'A1');
+        const [first, second] = (await place.pullCount(subscription, 2)) as [Received, Received];
+        const { metadata } = await refuses(place.ack(subscription, second), 'INVALID_ARGUMENT', '');
+        const details = String(metadata.get('grpc-status-details-bin')[0]);
+        assert.match(details, /TRANSIENT_FAILURE_UNORDERED_ACK_ID/);
+        assert.ok(details.includes(second.ackId ?? ''));
+        await place.ack(subscription, first);
+        await place.ack(subscription, second);
+      },
+    },
+    {
       name: 'confirms the acks on a stream',
       source: sources.exactlyOnce,
       async run(place) {

@@ -198,6 +198,16 @@ export const push: Feature = {
     ...bodies,
     ...statuses,
     {
+      name: 'pushes again when the ack deadline passed without an answer',
+      source: sources.push,
+      run: (place) =>
+        withEndpoint([0, 204], async (endpoint) => {
+          const { topic } = await place.subscribe(to(endpoint));
+          await place.publish(topic, 'x');
+          await endpoint.take(2);
+        }),
+    },
+    {
       name: 'forwards to the dead-letter topic what the endpoint never takes',
       source: sources.deadLetter,
       run: (place) =>

@@ -50,6 +50,39 @@ function subscriptionSetting(
   };
 }
 
+const update: Check = {
+  name: 'refuses an update of what it refuses to create',
+  source: sources.updateTopic,
+  refuses: 'updates of all these',
+  async run(place) {
+    await place.subscribe();
+    const topic = { name: place.topicName(), kmsKeyName: '' };
+    await refuses(
+      place.publisher.updateTopic({ topic, updateMask: { paths: ['kms_key_name'] } }),
+      'UNIMPLEMENTED',
+      'kms_key_name of a Topic is not supported by this emulator.',
+    );
+    const subscription = { name: place.subscriptionName() };
+    await refuses(
+      place.subscriber.updateSubscription({ subscription, updateMask: { paths: ['bigquery_config'] } }),
+      'UNIMPLEMENTED',
+      'bigquery_config of a Subscription is not supported by this emulator.',
+    );
+  },
+  google: {
+    does: 'refuses it with INVALID_ARGUMENT: not a known field',
+    async run(place) {
+      await place.subscribe();
+      const topic = { name: place.topicName(), kmsKeyName: '' };
+      await refuses(
+        place.publisher.updateTopic({ topic, updateMask: { paths: ['kms_key_name'] } }),
+        'INVALID_ARGUMENT',
+        /kms_key_name is not a known Topic field/,
+      );
+    },
+  },
+};
+
 const transforms = [
   { javascriptUdf: { functionName: 'drop', code: 'function drop(message, metadata) { return null; }' } },
 ];
@@ -178,6 +211,7 @@ export const refused: Feature = {
   title: 'what has no place in an emulator: sinks, schemas, IAM',
   checks: [
     ...settings,
+    update,
     ...schemas,
     {
       name: 'refuses IAM policies and permissions',
