@@ -39,7 +39,7 @@ import { readK6Run } from './k6-run.ts';
 import { driveLoad, readApiClock } from './load.ts';
 import { type AuditOptions, BadUsage, help, readOptions } from './options.ts';
 import { endProgress, showProgress } from './progress.ts';
-import { formatCount, formatReport } from './report.ts';
+import { formatCount, formatJson, formatReport } from './report.ts';
 import { NotJudged, type Run, unknownCount } from './run.ts';
 import { createStoredRecords, type StoredRecords } from './stored-records.ts';
 
@@ -67,7 +67,7 @@ async function audit(options: AuditOptions): Promise<number> {
     });
     endProgress();
     const findings = { ...arrival, run, documentsBefore };
-    process.stdout.write(formatReport(findings));
+    process.stdout.write(options.isJson ? formatJson(findings) : formatReport(findings));
     return findProblems(findings).length === 0 ? exitCodes.passed : exitCodes.failed;
   } finally {
     endProgress();

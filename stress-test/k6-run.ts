@@ -31,6 +31,7 @@ export async function readK6Run(files: { summary: string; ids: string }): Promis
     recorded,
     lastSecond,
     idsFile: files.ids,
+    failures: {},
   };
   // A user that k6 broke off may have written its ids down and not counted them any more.
   const recordedMin = metrics.requests_recorded;

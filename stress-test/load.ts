@@ -34,8 +34,12 @@ const progressIntervalMs = 250;
 /** Errors from before a connection: nothing was sent. */
 const notConnectedCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN']);
 
+/** Kinds of failure told apart; the codes are the api's few, unless something else answers in its place. */
+const failureKindsMax = 50;
+
 interface Answer {
   status: number;
+  retryAfter: string | undefined;
   body: unknown;
 }
 
@@ -60,7 +64,7 @@ export async function readApiClock(baseUrl: string): Promise<Date> {
 export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Run> {
   const { idsFile } = options;
   const none = { sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0 };
-  const run: Run = { beganAt, ...none, idsFile };
+  const run: Run = { beganAt, ...none, idsFile, failures: {} };
   const url = new URL(`${options.baseUrl}/api/data`);
   const agent = new (clientOf(url).Agent)({ keepAlive: true });
   const ids = await createIdsFile(idsFile, beganAt);
@@ -68,18 +72,29 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
   const elapsedMs = () => performance.now() - start;
   const progress = setInterval(() => options.onProgress(run, elapsedMs()), progressIntervalMs);
 
+  function countFailure(kind: string): void {
+    const isNew = !Object.hasOwn(run.failures, kind);
+    const counted = isNew && Object.keys(run.failures).length >= failureKindsMax ? 'others' : kind;
+    run.failures[counted] = (run.failures[counted] ?? 0) + 1;
+  }
+
   async function sendOne(): Promise<boolean> {
     run.sent++;
     let answer: Answer;
     try {
       answer = await get(url, agent);
     } catch (error) {
-      if (notConnectedCodes.has((error as NodeJS.ErrnoException).code ?? '')) run.refused++;
+      const { code, message } = error as NodeJS.ErrnoException;
+      countFailure(code ?? message);
+      if (notConnectedCodes.has(code ?? '')) run.refused++;
       return false;
     }
     const outcome = classifyAnswer(answer.status, answer.body);
     if (outcome === 'refused') run.refused++;
-    if (outcome !== 'confirmed') return false;
+    if (outcome !== 'confirmed') {
+      countFailure(describeFailure(answer));
+      return false;
+    }
     run.confirmed++;
     const { writes } = answer.body as { writes?: unknown };
     if (areIdsOfRequest(writes)) {
@@ -107,6 +122,12 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
   return run;
 }
 
+function describeFailure({ status, retryAfter, body }: Answer): string {
+  const { code } = (body ?? {}) as { code?: unknown };
+  const named = typeof code === 'string' ? `${status} ${code}` : `${status}`;
+  return status === 503 && retryAfter === undefined ? `${named} without Retry-After` : named;
+}
+
 /** @throws Error when there is no whole answer within the time limit. */
 async function get(url: URL, agent?: http.Agent): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -115,7 +136,11 @@ async function get(url: URL, agent?: http.Agent): Promise<Answer> {
   request.on('timeout', () => request.destroy(new Error(`no answer in ${answerTimeoutMs / 1000} s`)));
   const response = await promise;
   const body = await text(response);
-  return { status: response.statusCode ?? 0, body: parseJson(body) };
+  return {
+    status: response.statusCode ?? 0,
+    retryAfter: response.headers['retry-after'],
+    body: parseJson(body),
+  };
 }
 
 function clientOf(url: URL): typeof http | typeof https {

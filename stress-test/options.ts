@@ -17,6 +17,7 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
   --quiet TIME       all is there: judges when nothing more has arrived for so long; default 30s
   --summary FILE     what k6 wrote for --summary-export
   --ids FILE         what k6 wrote for --console-output
+  --json             prints the findings as JSON
   --help             this text
 
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
@@ -32,6 +33,7 @@ export interface AuditOptions {
     | { kind: 'k6'; summary: string; ids: string };
   settleMs: number;
   quietMs: number;
+  isJson: boolean;
 }
 
 /** `message` names the option and what it wants. */
@@ -48,6 +50,7 @@ const flags = {
   quiet: { type: 'string' },
   summary: { type: 'string' },
   ids: { type: 'string' },
+  json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -59,6 +62,7 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOption
     source: readSource(values, env),
     settleMs: readTime('--settle', values.settle ?? '2m'),
     quietMs: readTime('--quiet', values.quiet ?? '30s'),
+    isJson: values.json ?? false,
   };
 }
 

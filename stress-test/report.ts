@@ -2,17 +2,26 @@
 import { documentBounds, type Findings, findProblems } from './judgement.ts';
 import { unknownCount } from './run.ts';
 
+type Row = [label: string, count: number, note?: string];
+
 /** Enough to look into; the rest would say the same again. */
 const missingIdsMax = 10;
+
+/** For programs: the same figures, with the reasons why it failed, none when it passed. */
+export function formatJson(findings: Findings): string {
+  const idsMissing = findings.idsMissing.slice(0, missingIdsMax);
+  return `${JSON.stringify({ ...findings, idsMissing, problems: findProblems(findings) })}\n`;
+}
 
 export function formatReport(findings: Findings): string {
   const { run, idsFound, idsMissing, documentsBefore, documentsAfter } = findings;
   const bounds = documentBounds(run);
-  const rows: [label: string, count: number, note?: string][] = [
+  const rows: Row[] = [
     ['requests sent', run.sent],
     ['  confirmed', run.confirmed, 'answered 200 with "success"'],
     ['  refused', run.refused, 'certainly not stored'],
     ['  unknown', unknownCount(run), 'may be stored: no answer, or one that leaves it open'],
+    ...Object.entries(run.failures).map(([kind, count]): Row => [`    ${kind}`, count]),
     ['confirmed ids looked up', idsFound + idsMissing.length, `of ${formatCount(run.recorded)} requests`],
     ['  missing in MongoDB', idsMissing.length],
     ['documents of this run', documentsAfter - documentsBefore, 'all whose ids were made since it began'],

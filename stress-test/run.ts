@@ -12,6 +12,8 @@ export interface Run {
   /** The newest second, in Unix time, in which a recorded id was made. */
   lastSecond: number;
   idsFile: string;
+  /** What was answered instead of a confirmation, and how often; nothing of a run of k6. */
+  failures: Record<string, number>;
 }
 
 export type Outcomes = Pick<Run, 'sent' | 'confirmed' | 'refused'>;

@@ -13,6 +13,7 @@ const clean: Findings = {
     refused: 6,
     recorded: 90,
     lastSecond: 1_767_323_050,
+    failures: {},
   },
   idsFound: 450,
   idsFoundBeforeRun: 0,

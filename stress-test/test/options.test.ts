@@ -17,6 +17,7 @@ describe('the command line of the audit', () => {
       },
       settleMs: 120_000,
       quietMs: 30_000,
+      isJson: false,
     });
   });
 
@@ -31,11 +32,12 @@ describe('the command line of the audit', () => {
   });
 
   test("audits k6's files when they are named", () => {
-    const options = read('--summary', 's.json', '--ids', 'i.txt', '--settle', '5', '--quiet', '1m');
+    const options = read('--summary', 's.json', '--ids', 'i.txt', '--settle', '5', '--quiet', '1m', '--json');
     assert.deepEqual(options, {
       source: { kind: 'k6', summary: 's.json', ids: 'i.txt' },
       settleMs: 5_000,
       quietMs: 60_000,
+      isJson: true,
     });
   });
 
