@@ -1,5 +1,6 @@
 /** How every process reaches Pub/Sub: the real one, or the emulator that PUBSUB_EMULATOR_HOST names. */
 import { PubSub, type Topic } from '@google-cloud/pubsub';
+import { limitConnectTime } from './connect-limit.ts';
 
 /** gRPC status codes, https://grpc.io/docs/guides/status-codes/, that a later try may pass. */
 const retryCodes = [
@@ -17,6 +18,7 @@ export function createPubSub(config: {
 }): PubSub {
   // With an emulator the client would still ask for Google's metadata server, and wait for it.
   if (config.PUBSUB_EMULATOR_HOST) process.env.METADATA_SERVER_DETECTION = 'none';
+  limitConnectTime();
   // grpc-js waits up to 2 minutes between attempts to reconnect; a broker that is back is back within a second.
   const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
   return new PubSub({ projectId: config.PUBSUB_PROJECT_ID, ...channelOptions });
