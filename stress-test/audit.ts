@@ -119,7 +119,9 @@ async function createFolder(folder: string): Promise<void> {
 
 function describe(run: Run): string {
   const [confirmed, refused, unknown] = [run.confirmed, run.refused, unknownCount(run)].map(formatCount);
-  return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown`;
+  const kinds = Object.entries(run.failures).map(([kind, count]) => `${formatCount(count)} × ${kind}`);
+  const listed = kinds.length === 0 ? '' : ` (${kinds.join(', ')})`;
+  return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown${listed}`;
 }
 
 try {
