@@ -216,7 +216,7 @@ export class Broker {
 
   /** What was appended gets its answer; then the folder is another's. */
   async close(): Promise<void> {
-    this.#housekeeping.close();
+    await this.#housekeeping.close();
     this.#deadlines.close();
     this.endStreams();
     await this.#store.close();

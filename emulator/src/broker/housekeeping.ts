@@ -1,12 +1,13 @@
 /**
- * What time does: messages past their retention, subscriptions and snapshots past their expiration, and the deletion
- * of segments that nobody needs.
+ * What time does: messages past their retention, subscriptions and snapshots past their expiration, and the space of
+ * what nobody needs.
  *
  * It runs a second after messages were acked, and when the next thing is due; then it sleeps until the one after
  * that. With nothing to come there is no timer.
  */
 import type { Store } from '../store.ts';
 import type { Clock } from './clock.ts';
+import { createNeed } from './need.ts';
 import type { Change, Registry } from './registry.ts';
 import type { Subscription } from './subscription.ts';
 
@@ -23,7 +24,7 @@ export class Housekeeping {
   #onFailure: (error: Error) => void;
   #cancel: (() => void) | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
-  #isRunning = false;
+  #running: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(deps: {
@@ -45,9 +46,11 @@ export class Housekeeping {
     this.#wakeBy(this.#clock.now() + settleMs);
   }
 
-  close(): void {
+  /** Resolves when it touches the store no more. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
+    await this.#running;
   }
 
   #wakeBy(at: number): void {
@@ -61,19 +64,23 @@ export class Housekeeping {
   }
 
   async run(): Promise<void> {
-    if (this.#isRunning) return this.wake();
-    this.#isRunning = true;
+    while (this.#running) await this.#running;
+    this.#running = this.#run();
+    await this.#running;
+    this.#running = undefined;
+  }
+
+  async #run(): Promise<void> {
+    let reclaimDue = Number.POSITIVE_INFINITY;
     try {
       this.#expire();
       for (const subscription of this.#registry.subscriptions.values()) await this.#dropOld(subscription);
       const now = this.#clock.now();
-      await this.#store.deleteUnneeded((topic, index) => this.#isNeeded(topic, index, now));
+      reclaimDue = await this.#store.reclaim(createNeed(this.#registry, now), now);
     } catch (error) {
       this.#onFailure(error as Error);
-    } finally {
-      this.#isRunning = false;
-      this.#wakeBy(Math.max(this.#nextDue(), this.#clock.now() + stepMsMin));
     }
+    this.#wakeBy(Math.max(Math.min(this.#nextDue(), reclaimDue), this.#clock.now() + stepMsMin));
   }
 
   #expire(): void {
@@ -106,21 +113,6 @@ export class Housekeeping {
   oldestUnackedMs(subscription: Subscription): number | undefined {
     if (subscription.unackedCount === 0) return undefined;
     return this.#store.timeOf(subscription.topic.number, subscription.progress.done.through + 1);
-  }
-
-  #isNeeded(number: number, index: { first: number; last: number; lastTime: number }, now: number): boolean {
-    const topic = this.#registry.topicsByNumber.get(number);
-    if (!topic) return false;
-    const { retentionMs } = topic.settings;
-    if (!topic.isDeleted && retentionMs !== undefined && index.lastTime > now - retentionMs) return true;
-    for (const { settings, progress } of topic.subscriptions) {
-      if (settings.retainsAcked && index.lastTime > now - settings.retentionMs) return true;
-      if (!progress.done.hasRange(index.first, index.last)) return true;
-    }
-    for (const snapshot of this.#registry.snapshots.values()) {
-      if (snapshot.topic === number && !snapshot.done.hasRange(index.first, index.last)) return true;
-    }
-    return false;
   }
 
   #nextDue(): number {

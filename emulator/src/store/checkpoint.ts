@@ -9,7 +9,7 @@ import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { DamagedFolder } from './errors.ts';
-import { syncFolder } from './log.ts';
+import { syncFolder } from './file.ts';
 
 const version = 1;
 

@@ -10,12 +10,20 @@
  * there, which nobody was told of. The trade: a sync of about 1 ms a commit, shared by all who wait for it.
  * A failed sync is not tried again, because Linux drops the pages that it could not write: the process has to stop.
  */
-import { close, fdatasync, fsync, ftruncate, open, unlink, write } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Commit } from './commit.ts';
 import { StoreFull } from './errors.ts';
-import { headerBytes, type RecordKind, recordKinds, sealRecord } from './record.ts';
+import {
+  closeFile,
+  isOutOfRoom,
+  openFile,
+  syncFile,
+  syncFolder,
+  truncateFile,
+  unlinkFile,
+  writeFully,
+} from './file.ts';
+import type { RecordKind } from './record.ts';
 import { type MessagesPosition, Segment, segmentName } from './segment.ts';
 
 export type Durability = 'disk' | 'process';
@@ -30,12 +38,6 @@ export interface LogOptions {
   /** Told of a failure after which nothing more may be confirmed. */
   onFatal: (error: Error) => void;
 }
-
-const openFile = promisify(open);
-const truncateFile = promisify(ftruncate);
-const unlinkFile = promisify(unlink);
-const closeFile = promisify(close);
-const noRoomCodes = new Set<string | undefined>(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 export class Log {
   readonly segments: Segment[];
@@ -158,7 +160,7 @@ export class Log {
         return;
       } catch (error) {
         await truncateFile(this.#active.fd, this.#active.size);
-        if (!noRoomCodes.has((error as NodeJS.ErrnoException).code)) throw error;
+        if (!isOutOfRoom(error)) throw error;
         const why = `No space is left on the disk of ${this.#options.folder}: ${commit.length} bytes were not kept.`;
         if (attempt === 'with the reserve') throw new StoreFull(why, { cause: error });
         commit.dropMessages(new StoreFull(why, { cause: error }));
@@ -172,13 +174,7 @@ export class Log {
     const segment = this.#active;
     try {
       const next = await createSegment(this.#options.folder, segment.number + 1);
-      const payload = segment.encodeIndex();
-      const record = Buffer.alloc(headerBytes + payload.length + indexTrailerBytes);
-      payload.copy(record, headerBytes);
-      const commit = ++this.#commitNumber;
-      const header = { segment: segment.number, commit, isFirst: true };
-      sealRecord(record, 0, { kind: recordKinds.index, payloadBytes: payload.length, ...header });
-      record.writeUIntLE(segment.size, record.length - indexTrailerBytes, indexTrailerBytes);
+      const record = segment.encodeIndex(++this.#commitNumber);
       await writeFully(segment.fd, record, record.length, segment.size);
       await this.#sync(segment);
       segment.size += record.length;
@@ -186,7 +182,7 @@ export class Log {
       this.segments.push(next);
       this.#active = next;
     } catch (error) {
-      if (!noRoomCodes.has((error as NodeJS.ErrnoException).code)) return this.#fail(error as Error);
+      if (!isOutOfRoom(error)) return this.#fail(error as Error);
       await truncateFile(segment.fd, segment.size);
       return;
     }
@@ -203,12 +199,17 @@ export class Log {
     this.#options.onFatal(error);
   }
 
-  /** Removes a segment that nobody needs. A read that is under way ends first. */
+  /** Removes a segment that nobody needs. */
   async delete(segment: Segment): Promise<void> {
     this.segments.splice(this.segments.indexOf(segment), 1);
-    segment.isDeleted = true;
     await unlinkFile(segment.path);
-    if (segment.readers === 0) await closeFile(segment.fd);
+    await retire(segment);
+  }
+
+  /** Puts a segment in the place of the one whose file it took over. */
+  async replace(segment: Segment, by: Segment): Promise<void> {
+    this.segments[this.segments.indexOf(segment)] = by;
+    await retire(segment);
   }
 
   async close(): Promise<void> {
@@ -217,8 +218,11 @@ export class Log {
   }
 }
 
-/** The last bytes of a sealed segment say where its index begins. */
-export const indexTrailerBytes = 6;
+/** A read that is under way ends first, and then closes the file. */
+async function retire(segment: Segment): Promise<void> {
+  segment.isRetired = true;
+  if (segment.readers === 0) await closeFile(segment.fd);
+}
 
 export function reservePath(folder: string): string {
   return join(folder, 'reserve');
@@ -229,26 +233,4 @@ export async function createSegment(folder: string, number: number): Promise<Seg
   const fd = await openFile(path, 'w+', 0o600);
   await syncFolder(folder);
   return new Segment(number, path, fd);
-}
-
-export async function syncFolder(folder: string): Promise<void> {
-  const fd = await openFile(folder, 'r');
-  await new Promise<void>((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve())));
-  await closeFile(fd);
-}
-
-function syncFile(fd: number): Promise<void> {
-  return new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
-}
-
-async function writeFully(fd: number, buffer: Buffer, length: number, position: number): Promise<void> {
-  let done = 0;
-  while (done < length) {
-    done += await new Promise<number>((resolve, reject) => {
-      write(fd, buffer, done, length - done, position + done, (error, bytes) => {
-        if (error) reject(error);
-        else resolve(bytes);
-      });
-    });
-  }
 }

@@ -5,10 +5,18 @@
  * of them; what a slow reader holds is one window, never its backlog. A sequence number below `next` that is not
  * among those returned does not exist (its commit was refused, or it was deleted).
  */
-import { close, read } from 'node:fs';
+import { close } from 'node:fs';
 import { DamagedFolder } from './errors.ts';
-import { headerBytes, magic, readRecord, recordBytes, recordKinds } from './record.ts';
-import { messagesHeaderBytes, positionOf } from './recovery.ts';
+import { readOnce } from './file.ts';
+import {
+  headerBytes,
+  magic,
+  messagesHeaderBytes,
+  positionOf,
+  readRecord,
+  recordBytes,
+  recordKinds,
+} from './record.ts';
 import { lastAtMost, type Segment } from './segment.ts';
 import { damagedAt } from './tail.ts';
 
@@ -71,7 +79,7 @@ export class Reader {
     try {
       await this.#fill(window, segment, topic, follows ? Math.max(before.offset, indexed) : indexed);
     } finally {
-      if (--segment.readers === 0 && segment.isDeleted) close(segment.fd);
+      if (--segment.readers === 0 && segment.isRetired) close(segment.fd);
     }
     return window;
   }
@@ -108,7 +116,7 @@ export class Reader {
       const end = segment.size;
       if (position >= end) throw damagedAt(segment, position);
       const buffer = wanted === windowBytes ? (this.#free.pop() ?? allocate(wanted)) : allocate(wanted);
-      const bytes = await readOnce(segment, buffer, position, Math.min(wanted, end - position));
+      const bytes = await readWhole(segment, buffer, position, Math.min(wanted, end - position));
       window.buffer = buffer;
       const used = collect(window, buffer.subarray(0, bytes), { segment, topic, position });
       if (window.length === 0) window.release();
@@ -170,15 +178,14 @@ function allocate(bytes: number): Buffer {
   return Buffer.allocUnsafeSlow(bytes);
 }
 
-function readOnce(segment: Segment, buffer: Buffer, position: number, length: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(segment.fd, buffer, 0, length, position, (error, bytes) => {
-      if (error) reject(error);
-      else if (bytes < length) {
-        reject(
-          new DamagedFolder(`${segment.path} ends at byte ${position + bytes}, before what it has to hold.`),
-        );
-      } else resolve(bytes);
-    });
-  });
+/** @throws DamagedFolder when the file ends before `length` bytes. */
+export async function readWhole(
+  segment: Segment,
+  buffer: Buffer,
+  position: number,
+  length: number,
+): Promise<number> {
+  const bytes = await readOnce(segment.fd, buffer, position, length);
+  if (bytes === length) return bytes;
+  throw new DamagedFolder(`${segment.path} ends at byte ${position + bytes}, before what it has to hold.`);
 }

@@ -6,6 +6,7 @@
  * cut short (nobody was ever told that it is kept) from damage to what was confirmed (see tail.ts).
  */
 import { crc32 } from 'node:zlib';
+import type { MessagesPosition } from './segment.ts';
 
 export const recordKinds = {
   /** Messages of one topic with consecutive sequence numbers. */
@@ -78,4 +79,28 @@ export function readRecord(buffer: Buffer, at: number, segment: number): RecordH
 /** The length of the record whose header is at `at`, unchecked. */
 export function recordBytes(buffer: Buffer, at: number): number {
   return headerBytes + buffer.readUInt32LE(at + 8);
+}
+
+/** Of a payload of messages: topic, count, first sequence number, publish time in ms. */
+export const messagesHeaderBytes = 24;
+
+export function writePosition(
+  buffer: Buffer,
+  at: number,
+  { topic, count, first, time }: Omit<MessagesPosition, 'bytes'>,
+): void {
+  buffer.writeUInt32LE(topic, at);
+  buffer.writeUInt32LE(count, at + 4);
+  buffer.writeDoubleLE(first, at + 8);
+  buffer.writeDoubleLE(time, at + 16);
+}
+
+export function positionOf(buffer: Buffer, record: { start: number; end: number }): MessagesPosition {
+  return {
+    topic: buffer.readUInt32LE(record.start),
+    count: buffer.readUInt32LE(record.start + 4),
+    first: buffer.readDoubleLE(record.start + 8),
+    time: buffer.readDoubleLE(record.start + 16),
+    bytes: record.end - record.start,
+  };
 }

@@ -8,9 +8,9 @@ import { closeSync, fstatSync, openSync, readdirSync, unlinkSync } from 'node:fs
 import { join } from 'node:path';
 import { advice, checkpointPath, readCheckpoint } from './checkpoint.ts';
 import { DamagedFolder } from './errors.ts';
-import { createSegment, indexTrailerBytes } from './log.ts';
-import { type RecordHeader, readRecord, recordKinds } from './record.ts';
-import { Segment, segmentName } from './segment.ts';
+import { createSegment } from './log.ts';
+import { positionOf, type RecordHeader, readRecord, recordKinds } from './record.ts';
+import { indexTrailerBytes, Segment, segmentName, unfinishedSuffix } from './segment.ts';
 import { checkTail, cutTail, damagedAt, readAt, scanSegment } from './tail.ts';
 
 export interface Recovered {
@@ -29,7 +29,8 @@ export interface RecoveryTarget {
 
 export async function recover(folder: string, target: RecoveryTarget): Promise<Recovered> {
   const checkpoint = readCheckpoint(folder);
-  const numbers = readdirSync(folder)
+  const names = readdirSync(folder);
+  const numbers = names
     .flatMap((name) => /^(\d{8})\.log$/.exec(name)?.[1] ?? [])
     .map(Number)
     .sort((a, b) => a - b);
@@ -66,7 +67,8 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
     if (!numbers.includes(number) && !deleted.has(number)) throw missing(join(folder, segmentName(number)));
   }
   const warnings = cuts.map((cut) => cut());
-  for (const number of leftOver) unlinkSync(join(folder, segmentName(number)));
+  const unfinished = names.filter((name) => name.endsWith(unfinishedSuffix));
+  for (const name of [...leftOver.map(segmentName), ...unfinished]) unlinkSync(join(folder, name));
   if (segments.length === 0 || segments.at(-1)?.isSealed) {
     segments.push(await createSegment(folder, (segments.at(-1)?.number ?? 0) + 1));
   }
@@ -145,17 +147,4 @@ function load(
     checkTail(segment, end, commit, fileBytes);
   }
   return { end, commit, fileBytes, isCut: !isTrailer && end < fileBytes };
-}
-
-/** Of a payload of messages: topic, count, first sequence number, publish time in ms. */
-export const messagesHeaderBytes = 24;
-
-export function positionOf(buffer: Buffer, record: { start: number; end: number }) {
-  return {
-    topic: buffer.readUInt32LE(record.start),
-    count: buffer.readUInt32LE(record.start + 4),
-    first: buffer.readDoubleLE(record.start + 8),
-    time: buffer.readDoubleLE(record.start + 16),
-    bytes: record.end - record.start,
-  };
 }

@@ -6,6 +6,8 @@
  * messages of 3 kB cost about 2 MB of memory; a read scans from the entry before what it wants.
  */
 
+import { headerBytes, recordKinds, sealRecord } from './record.ts';
+
 /** A read scans at most this much of other messages before the first wanted one. */
 const indexStrideBytes = 64 * 1024;
 
@@ -16,6 +18,8 @@ export interface TopicIndex {
   last: number;
   /** Publish time of the last one, ms. */
   lastTime: number;
+  /** Fewer than first and last say where a segment was compacted (compaction.ts). */
+  count: number;
   bytes: number;
   /** Sparse entries: sequence number, file offset, publish time (ms) of the first message of a record. */
   sequences: number[];
@@ -41,7 +45,11 @@ export class Segment {
   readonly topics = new Map<number, TopicIndex>();
   /** Reads under way: the file is closed after the last. */
   readers = 0;
-  isDeleted = false;
+  /** Its file was deleted, or is another segment's by now. */
+  isRetired = false;
+  /** Bytes of messages that somebody may need, and since when they are as many, ms (reclaim.ts). */
+  neededBytes: number | undefined;
+  neededSinceMs = 0;
 
   constructor(number: number, path: string, fd: number) {
     this.number = number;
@@ -58,6 +66,7 @@ export class Segment {
         first: position.first,
         last,
         lastTime: position.time,
+        count: position.count,
         bytes: position.bytes,
         sequences: [position.first],
         offsets: [offset],
@@ -67,6 +76,7 @@ export class Segment {
     }
     index.last = last;
     index.lastTime = position.time;
+    index.count += position.count;
     index.bytes += position.bytes;
     if (offset - (index.offsets.at(-1) ?? 0) < indexStrideBytes) return;
     index.sequences.push(position.first);
@@ -81,16 +91,28 @@ export class Segment {
     return index.offsets[lastAtMost(index.sequences, sequence)] ?? 0;
   }
 
-  encodeIndex(): Buffer {
-    return Buffer.from(JSON.stringify([...this.topics]));
+  /** Its last record, to be written at `size`, and behind it where it begins. */
+  encodeIndex(commit: number): Buffer {
+    const payload = Buffer.from(JSON.stringify([...this.topics]));
+    const record = Buffer.alloc(headerBytes + payload.length + indexTrailerBytes);
+    payload.copy(record, headerBytes);
+    const header = { segment: this.number, commit, isFirst: true };
+    sealRecord(record, 0, { kind: recordKinds.index, payloadBytes: payload.length, ...header });
+    record.writeUIntLE(this.size, record.length - indexTrailerBytes, indexTrailerBytes);
+    return record;
   }
 
   decodeIndex(payload: Buffer): void {
     for (const [topic, index] of JSON.parse(payload.toString()) as [number, TopicIndex][]) {
+      // Folders of before segments were compacted have no count.
+      index.count ??= index.last - index.first + 1;
       this.topics.set(topic, index);
     }
   }
 }
+
+/** The last bytes of a sealed segment say where its index begins. */
+export const indexTrailerBytes = 6;
 
 /** The position of the last value that is at most `wanted`, or 0. */
 export function lastAtMost(values: readonly number[], wanted: number): number {
@@ -103,6 +125,9 @@ export function lastAtMost(values: readonly number[], wanted: number): number {
   }
   return low;
 }
+
+/** What the file of a compaction is called until it is complete. */
+export const unfinishedSuffix = '.unfinished';
 
 export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.log`;

@@ -1,0 +1,304 @@
+/** The space of messages that nobody needs, behind and between some that are kept for long. */
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  cpSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { Broker, type BrokerOptions } from '../src/broker/broker.ts';
+import { SequenceSet } from '../src/broker/sequence-set.ts';
+import { FakeClock } from './fake-clock.ts';
+import { createFolder } from './harness.ts';
+import { createMessage, pullNow } from './puller.ts';
+
+const topic = 'projects/project/topics/orders';
+const subscription = 'projects/project/subscriptions/orders-writer';
+const segmentBytes = 16_384;
+const minute = 60_000;
+const filler = 'x'.repeat(1_000);
+const runs = Number(process.env.PROPERTY_RUNS ?? 60);
+
+function openBroker(folder: string, clock: FakeClock, options: Partial<BrokerOptions> = {}): Promise<Broker> {
+  return Broker.open({
+    folder,
+    durability: 'process',
+    folderBytesMax: 1e9,
+    segmentBytes,
+    clock,
+    onFatal: (error) => {
+      throw error;
+    },
+    onWarning: (message) => {
+      throw new Error(message);
+    },
+    ...options,
+  });
+}
+
+/** Messages 0 to `count`, pulled, and all acked that `isKept` says no to. */
+async function fill(broker: Broker, count: number, isKept: (number: number) => boolean): Promise<void> {
+  for (let number = 0; number < count; number++) {
+    await broker.publish(topic, [createMessage(`${number} ${filler}`)]);
+  }
+  const pulled = await pullNow(broker, subscription, count);
+  const acked = pulled.filter(({ text }) => !isKept(numberOf(text)));
+  broker.subscriptions.get(subscription).acknowledge(acked.map(({ id }) => id));
+  await broker.acksCommitted();
+}
+
+const numberOf = (text: string) => Number(text.split(' ')[0]);
+
+async function create(folder: string, clock = new FakeClock(), options: Partial<BrokerOptions> = {}) {
+  const broker = await openBroker(folder, clock, options);
+  await broker.topics.create({ name: topic });
+  await broker.subscriptions.create({ name: subscription, topic });
+  return { broker, clock };
+}
+
+/** Until nothing more is due: a minute without a change, then a run of segments each second. */
+async function settle(broker: Broker, clock: FakeClock, runs = 20): Promise<void> {
+  await broker.sweep();
+  clock.advance(minute);
+  for (let run = 0; run < runs; run++) await broker.sweep();
+}
+
+function logsOf(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith('.log'));
+}
+
+function bytesOf(folder: string): number {
+  return logsOf(folder).reduce((bytes, name) => bytes + statSync(join(folder, name)).size, 0);
+}
+
+test('gives back the space around messages that nobody acks', async () => {
+  const folder = createFolder();
+  const { broker, clock } = await create(folder);
+  await fill(broker, 600, (number) => number % 50 === 7);
+  assert.ok(logsOf(folder).length > 30);
+  await settle(broker, clock);
+  // The 12 that are kept are less than a segment; the segment in use is the other.
+  assert.ok(logsOf(folder).length <= 3, logsOf(folder).join());
+  assert.ok(bytesOf(folder) < 3 * segmentBytes);
+  assert.equal(broker.storedBytes, bytesOf(folder));
+  clock.advance(10 * minute);
+  const kept = (await pullNow(broker, subscription, 100)).map(({ text }) => numberOf(text));
+  assert.deepEqual(
+    kept,
+    Array.from({ length: 12 }, (_, at) => at * 50 + 7),
+  );
+  await broker.close();
+});
+
+test('leaves a backlog alone that is being acked, and one that is needed', async () => {
+  const folder = createFolder();
+  const { broker, clock } = await create(folder);
+  await fill(broker, 200, (number) => number % 2 === 0);
+  const before = logsOf(folder).map((name) => statSync(join(folder, name)).ino);
+  await settle(broker, clock);
+  assert.deepEqual(
+    logsOf(folder).map((name) => statSync(join(folder, name)).ino),
+    before,
+  );
+  await broker.close();
+});
+
+test('takes publishes again at the limit of the folder, with a message in every segment that nobody acks', async () => {
+  const folder = createFolder();
+  const { broker, clock } = await create(folder, new FakeClock(), { folderBytesMax: 220_000 });
+  await fill(broker, 200, (number) => number % 15 === 0);
+  await assert.rejects(broker.publish(topic, [createMessage(filler.repeat(10))]), /over its limit/);
+  await settle(broker, clock);
+  await broker.publish(topic, [createMessage(filler.repeat(10))]);
+  await broker.close();
+});
+
+test('keeps the few messages that only a snapshot needs', async () => {
+  const folder = createFolder();
+  const { broker, clock } = await create(folder);
+  const snapshot = 'projects/project/snapshots/before';
+  await fill(broker, 200, (number) => number % 15 === 0);
+  await broker.snapshots.create({ name: snapshot, subscription, labels: {} });
+  clock.advance(10 * minute);
+  const rest = await pullNow(broker, subscription, 100);
+  assert.equal(rest.length, 14);
+  broker.subscriptions.get(subscription).acknowledge(rest.map(({ id }) => id));
+  await broker.acksCommitted();
+  await settle(broker, clock);
+  assert.ok(logsOf(folder).length <= 3, logsOf(folder).join());
+  await broker.seek.toSnapshot(subscription, snapshot);
+  assert.deepEqual(
+    (await pullNow(broker, subscription, 100)).map(({ text }) => text),
+    rest.map(({ text }) => text),
+  );
+  await broker.close();
+});
+
+test('names a file that is damaged where a needed message is, and keeps it', async () => {
+  const folder = createFolder();
+  const clock = new FakeClock();
+  const warnings: string[] = [];
+  const { broker } = await create(folder, clock, { onWarning: (message) => warnings.push(message) });
+  await fill(broker, 60, (number) => number === 20);
+  const damaged = logsOf(folder).find((name) => readFileSync(join(folder, name)).includes('20 xxx')) ?? '';
+  const path = join(folder, damaged);
+  const bytes = readFileSync(path);
+  const at = bytes.indexOf('20 xxx') + 100;
+  bytes[at] = 0;
+  // In place: the emulator has the file open.
+  const file = openSync(path, 'r+');
+  writeFileSync(file, bytes);
+  closeSync(file);
+  await settle(broker, clock);
+  assert.match(warnings.join(), new RegExp(`${damaged} is damaged at byte`));
+  assert.deepEqual(readFileSync(path), bytes);
+  assert.ok(!readdirSync(folder).some((name) => name.endsWith('.unfinished')));
+  await broker.close();
+});
+
+test('starts with what a crash in a compaction leaves: half a file, or the new one beside the old', async (context) => {
+  const folder = createFolder();
+  const { broker, clock } = await create(folder);
+  await fill(broker, 200, (number) => number % 15 === 0);
+  await broker.sweep();
+  const before = createFolder();
+  cpSync(folder, before, { recursive: true });
+  await settle(broker, clock);
+  const after = createFolder();
+  cpSync(folder, after, { recursive: true });
+  await broker.close();
+  const compacted = logsOf(after).find(
+    (name) =>
+      logsOf(before).includes(name) && statSync(join(after, name)).size !== statSync(join(before, name)).size,
+  ) as string;
+  const wanted = Array.from({ length: 14 }, (_, at) => at * 15);
+
+  await context.test('half a file', async () => {
+    const half = readFileSync(join(after, compacted));
+    writeFileSync(join(before, `${compacted}.unfinished`), half.subarray(0, half.length / 2));
+    await check(before);
+  });
+  await context.test('the new one beside the old', async () => {
+    cpSync(join(after, compacted), join(before, compacted));
+    await check(before);
+  });
+
+  async function check(source: string): Promise<void> {
+    const crashed = createFolder();
+    cpSync(source, crashed, { recursive: true });
+    rmSync(join(crashed, 'lock'), { recursive: true, force: true });
+    const later = new FakeClock();
+    later.advance(100 * minute);
+    const again = await openBroker(crashed, later);
+    assert.ok(!readdirSync(crashed).some((name) => name.endsWith('.unfinished')));
+    const kept = await pullNow(again, subscription, 100);
+    assert.deepEqual(
+      kept.map(({ text }) => numberOf(text)),
+      wanted,
+    );
+    await settle(again, later);
+    assert.ok(logsOf(crashed).length <= 3, logsOf(crashed).join());
+    later.advance(10 * minute);
+    assert.equal((await pullNow(again, subscription, 100)).length, wanted.length);
+    const onDisk = logsOf(crashed).flatMap((name) => {
+      const bytes = readFileSync(join(crashed, name), 'latin1');
+      return [...bytes.matchAll(/(\d+) x{100}/g)].map(([, number]) => Number(number));
+    });
+    assert.deepEqual(
+      onDisk.filter((number) => wanted.includes(number)),
+      wanted,
+    );
+    await again.close();
+  }
+});
+
+test('keeps every message that is not acked, in order, over compactions and restarts', async () => {
+  const step = fc.oneof(
+    fc.record({ type: fc.constant('publish' as const), count: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({ type: fc.constant('ack' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    fc.constant({ type: 'settle' as const }),
+    fc.constant({ type: 'restart' as const }),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 4, maxLength: 24 }),
+      fc.infiniteStream(fc.nat(99)),
+      async (steps, random) => {
+        const folder = createFolder();
+        const clock = new FakeClock();
+        let { broker } = await create(folder, clock);
+        let next = 0;
+        let model: number[] = [];
+        for (const step of steps) {
+          if (step.type === 'publish') {
+            const numbers = Array.from({ length: step.count }, () => next++);
+            await broker.publish(
+              topic,
+              numbers.map((number) => createMessage(`${number} ${filler.slice(0, 400)}`)),
+            );
+            model.push(...numbers);
+          } else if (step.type === 'restart') {
+            await broker.close();
+            broker = await openBroker(folder, clock);
+          } else if (step.type === 'settle') await settle(broker, clock, 3);
+          if (step.type === 'publish' || model.length === 0) continue;
+          clock.advance(10 * minute);
+          const pulled = await pullNow(broker, subscription, 10_000);
+          assert.deepEqual(
+            pulled.map(({ text }) => numberOf(text)),
+            model,
+          );
+          const share = step.type === 'ack' ? step.share * 100 : 0;
+          const acked = new Set(model.filter(() => (random.next().value ?? 0) < share));
+          const ids = pulled.filter(({ text }) => acked.has(numberOf(text))).map(({ id }) => id);
+          broker.subscriptions.get(subscription).acknowledge(ids);
+          await broker.acksCommitted();
+          model = model.filter((number) => !acked.has(number));
+        }
+        await broker.close();
+        rmSync(folder, { recursive: true });
+      },
+    ),
+    { numRuns: runs },
+  );
+});
+
+test('counts what a set of sequence numbers lacks as one by one, also over full pages and from its state', () => {
+  const pages = 3 * 32_768;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(pages), fc.nat(pages)), { minLength: 1, maxLength: 6 }),
+      fc.nat(50),
+      fc.array(fc.tuple(fc.nat(pages), fc.nat(pages)), { minLength: 1, maxLength: 4 }),
+      (ranges, through, questions) => {
+        let set = new SequenceSet(through);
+        const model = new Uint8Array(pages + 2);
+        model.fill(1, 0, through + 1);
+        for (const [a, b] of ranges) {
+          const [first, last] = a < b ? [a, b] : [b, a];
+          set.addRange(first, last);
+          model.fill(1, first, last + 1);
+        }
+        for (set of [set, SequenceSet.from(JSON.parse(JSON.stringify(set.state())))]) {
+          for (const [a, b] of questions) {
+            const [first, last] = a < b ? [a, b] : [b, a];
+            let missing = 0;
+            for (let at = first; at <= last; at++) missing += model[at] ? 0 : 1;
+            assert.equal(set.missingBetween(first, last), missing);
+            const nextMissing = model.indexOf(0, first);
+            assert.equal(set.nextMissing(first), nextMissing);
+            assert.equal(set.has(first), model[first] === 1);
+          }
+        }
+      },
+    ),
+    { numRuns: runs },
+  );
+});
