@@ -164,7 +164,8 @@ start_cluster() {
 
 check_cluster() {
   local version minor
-  version=$(k get --raw /version) || fail "The cluster of context $context does not answer."
+  # In Git Bash /version would become a Windows path.
+  version=$(MSYS_NO_PATHCONV=1 k get --raw /version) || fail "The cluster of context $context does not answer."
   minor=$(printf '%s' "$version" | sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p')
   [ "${minor:-0}" -ge "$server_minor_min" ] ||
     fail "The cluster of context $context runs Kubernetes 1.${minor:-?}; 1.$server_minor_min or later is needed."

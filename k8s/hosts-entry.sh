@@ -5,8 +5,8 @@ hosts_line='127.0.0.1 assessment.local'
 
 # Git Bash shows Windows' drive C: as /c. WSL2 has a Linux file of its own.
 case "$(uname -s)" in
-  MINGW* | MSYS* | CYGWIN*) hosts_file=${HOSTS_FILE:-/c/Windows/System32/drivers/etc/hosts} ;;
-  *) hosts_file=${HOSTS_FILE:-/etc/hosts} ;;
+  MINGW* | MSYS* | CYGWIN*) is_windows=true hosts_file=${HOSTS_FILE:-/c/Windows/System32/drivers/etc/hosts} ;;
+  *) is_windows=false hosts_file=${HOSTS_FILE:-/etc/hosts} ;;
 esac
 
 # The address that the hosts file has for assessment.local; nothing without an entry.
@@ -43,5 +43,19 @@ remove_hosts_entry() {
   printf '%s\n' "$rest" | write_hosts
 }
 
-hosts_add_command() { echo "echo '$hosts_line' | sudo tee -a $hosts_file"; }
-hosts_remove_command() { echo "sudo sed -i.bak '/^127\\.0\\.0\\.1 assessment\\.local\$/d' $hosts_file"; }
+hosts_add_command() {
+  if $is_windows; then
+    printf '%s\n' "(PowerShell, as administrator) Add-Content \$env:windir\System32\drivers\etc\hosts \"\`r\`n$hosts_line\""
+  else
+    echo "echo '$hosts_line' | sudo tee -a $hosts_file"
+  fi
+}
+
+hosts_remove_command() {
+  if $is_windows; then
+    printf '%s %s\n' "(PowerShell, as administrator) \$f = \"\$env:windir\System32\drivers\etc\hosts\";" \
+      "(Get-Content \$f) -ne '$hosts_line' | Set-Content \$f"
+  else
+    echo "sudo sed -i.bak '/^127\\.0\\.0\\.1 assessment\\.local\$/d' $hosts_file"
+  fi
+}

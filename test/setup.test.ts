@@ -1,6 +1,6 @@
 /**
  * setup.sh and cleanup.sh on a machine where docker, k3d and kubectl are stand-ins that write down what they
- * were called with (stand-ins/command.sh). What the real ones make of it is proven by k8s/proof/.
+ * were called with (stand-ins/command.sh). What real ones make of it is proven by kubernetes/proof/.
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -11,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -46,7 +47,7 @@ interface RunOptions {
   isInterrupted?: boolean;
 }
 
-function createMachine(options: { without?: string; hosts?: string } = {}): Machine {
+function createMachine(options: { without?: string; hosts?: string; system?: string } = {}): Machine {
   const folder = createFolder();
   const [path, state, hostsFile] = ['bin', 'state', 'hosts'].map((name) => join(folder, name)) as [
     string,
@@ -64,6 +65,10 @@ function createMachine(options: { without?: string; hosts?: string } = {}): Mach
     if (name === options.without) continue;
     copyFileSync(standIn, join(path, name));
     chmodSync(join(path, name), 0o755);
+  }
+  if (options.system) {
+    rmSync(join(path, 'uname'));
+    writeFileSync(join(path, 'uname'), `#!/bin/sh\necho ${options.system}\n`, { mode: 0o755 });
   }
   let callsRead = 0;
   return {
@@ -322,6 +327,22 @@ describe('the hosts entry', () => {
     assert.equal(exitCode, 0);
     assert.match(output, /echo '127\.0\.0\.1 assessment\.local' \| sudo tee -a /);
     assert.equal(machine.hosts(), '127.0.0.1 localhost\n');
+  });
+
+  test('is told as a PowerShell command in Git Bash, where the rest runs as it does elsewhere', async () => {
+    const machine = createMachine({ without: 'sudo', system: 'MINGW64_NT-10.0-22631' });
+    const { exitCode, output } = await machine.run('setup.sh');
+    assert.equal(exitCode, 0, output);
+    assert.match(
+      output,
+      /Add-Content \$env:windir\\System32\\drivers\\etc\\hosts "`r`n127\.0\.0\.1 assessment\.local"/,
+    );
+    await machine.run('setup.sh --yes');
+    const cleaned = await machine.run('cleanup.sh');
+    assert.match(
+      cleaned.output,
+      /\(Get-Content \$f\) -ne '127\.0\.0\.1 assessment\.local' \| Set-Content \$f/,
+    );
   });
 
   test('is added at a terminal after a yes, and not after anything else', async () => {

@@ -4,6 +4,8 @@
 # $STATE. A call that begins with $FAILING fails, one that begins with $HANGING does not end by itself.
 set -euo pipefail
 call="${0##*/} $*"
+# What Git Bash hands to a Windows program in place of an argument that looks like a path.
+if [[ $(uname -s) == MINGW* && -z ${MSYS_NO_PATHCONV:-} ]]; then call=${call// \// C:/Program Files/Git/}; fi
 echo "$call" >>"$STATE/calls"
 if [ -n "${FAILING:-}" ] && [[ $call == $FAILING* ]]; then
   echo "as the test wants: $call" >&2
