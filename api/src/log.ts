@@ -4,5 +4,14 @@ import { type Logger, pino } from 'pino';
 export type { Logger } from 'pino';
 
 export function createLogger(name: string, level: string): Logger {
-  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime });
+  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError } });
+}
+
+/**
+ * What an error says and where it comes from. Not the fields that its maker hung on it: MongoDB's driver has
+ * whole documents there, and ids by the thousand, 70 kB for one failed bulkWrite.
+ */
+function describeError(error: Error) {
+  const { type, message, code, stack } = pino.stdSerializers.err(error);
+  return { type, message, code, stack };
 }
