@@ -138,4 +138,12 @@ describe('a kube-apiserver', needs('kubernetes'), () => {
     const text = await kustomize(join(root, 'test/kubernetes/cluster'));
     await apply(text, '--dry-run=server');
   });
+
+  test("takes the proof's load, which meets `restricted`", async () => {
+    for (const file of ['network-policies.yaml', 'load-pod.yaml']) {
+      const text = readFileSync(join(root, 'test/kubernetes/proof', file), 'utf8');
+      const { stderr } = await apply(text, '--dry-run=server');
+      assert.equal(stderr, '');
+    }
+  });
 });

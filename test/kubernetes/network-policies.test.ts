@@ -1,7 +1,7 @@
 /** Who reaches whom by the NetworkPolicies, computed as they are specified; no cluster of the tests enforces them. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { containerOf, type Fields, find, manifests, workloads } from './manifests.ts';
+import { containerOf, type Fields, find, manifests, readManifests, workloads } from './manifests.ts';
 
 interface Pod {
   name: string;
@@ -25,6 +25,15 @@ const others: Pod[] = [
   { name: 'api elsewhere', namespace: 'default', labels: { 'app.kubernetes.io/name': 'api' }, ports: [] },
 ];
 const policies = manifests.filter(({ kind }) => kind === 'NetworkPolicy').map(({ spec }) => spec as Fields);
+const proof = {
+  pods: readManifests('test/kubernetes/proof/load-pod.yaml').map(({ metadata }) => ({
+    name: metadata.name,
+    namespace: 'assessment',
+    labels: metadata.labels ?? {},
+    ports: [],
+  })),
+  policies: readManifests('test/kubernetes/proof/network-policies.yaml').map(({ spec }) => spec as Fields),
+};
 
 /** https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/#labelselector-v1-meta */
 function matches(selector: Fields, labels: Record<string, string>): boolean {
@@ -49,7 +58,14 @@ function isPeer(peer: Fields, pod: Pod): boolean {
 }
 
 /** One direction: free for pods that no policy selects, else what any of those allows. */
-function isAllowed(direction: 'Ingress' | 'Egress', pod: Pod, peer: Pod, to: Pod, port: number): boolean {
+function isAllowed(
+  policies: Fields[],
+  direction: 'Ingress' | 'Egress',
+  pod: Pod,
+  peer: Pod,
+  to: Pod,
+  port: number,
+): boolean {
   if (pod.namespace !== 'assessment') return true;
   const selecting = policies.filter(
     ({ podSelector, policyTypes }) => policyTypes.includes(direction) && matches(podSelector, pod.labels),
@@ -67,12 +83,16 @@ function isAllowed(direction: 'Ingress' | 'Egress', pod: Pod, peer: Pod, to: Pod
   );
 }
 
-function whoReaches(name: string, port: number): string[] {
-  const to = [...ours, ...others].find((pod) => pod.name === name);
+function whoReaches(name: string, port: number, more: typeof proof = { pods: [], policies: [] }): string[] {
+  const pods = [...ours, ...others, ...more.pods];
+  const all = [...policies, ...more.policies];
+  const to = pods.find((pod) => pod.name === name);
   assert.ok(to);
-  return [...ours, ...others]
+  return pods
     .filter((from) => from.name !== name && from.name !== 'dns')
-    .filter((from) => isAllowed('Egress', from, to, to, port) && isAllowed('Ingress', to, from, to, port))
+    .filter(
+      (from) => isAllowed(all, 'Egress', from, to, to, port) && isAllowed(all, 'Ingress', to, from, to, port),
+    )
     .map((from) => from.name)
     .sort();
 }
@@ -93,6 +113,14 @@ test('only the ingress controller reaches api, nobody reaches writer', () => {
 
 test('only pods that connect by name may ask for names', () => {
   assert.deepEqual(whoReaches('dns', 53), ['api', 'api elsewhere', 'declare-topics', 'traefik', 'writer']);
+});
+
+test("the proof's load reaches api, MongoDB and names, and lets nobody else in", () => {
+  assert.deepEqual(whoReaches('api', 3000, proof), ['load', 'traefik']);
+  assert.deepEqual(whoReaches('mongo', 27017, proof), ['api', 'load', 'writer']);
+  assert.deepEqual(whoReaches('pubsub-emulator', 8085, proof), ['api', 'declare-topics', 'writer']);
+  assert.ok(whoReaches('dns', 53, proof).includes('load'));
+  assert.deepEqual(whoReaches('load', 80, proof), []);
 });
 
 test('a Service leads to the pods of its name', () => {

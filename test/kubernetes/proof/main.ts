@@ -1,0 +1,57 @@
+/** `npm run cluster-proof`: options → images → checks → table. */
+import { endProgress, showProgress } from '../../../stress-test/progress.ts';
+import { checks, type Proof } from './checks.ts';
+import { Cluster, secondsSince } from './cluster.ts';
+import { loadCleanUp } from './load.ts';
+import { BadUsage, help, readOptions } from './options.ts';
+import { loadImages } from './scripts.ts';
+import { formatResult, formatTable, type Result } from './table.ts';
+
+function readOptionsOrExit() {
+  try {
+    const options = readOptions(process.argv.slice(2), process.env);
+    if (options !== 'help') return options;
+    process.stdout.write(help);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof BadUsage)) throw error;
+    console.error(`${error.message}\nnpm run cluster-proof -- --help says more`);
+    process.exit(2);
+  }
+}
+
+const options = readOptionsOrExit();
+// Also at Ctrl-C, at which test/process.ts ends this process.
+process.once('exit', endProgress);
+const cluster = new Cluster(options.context);
+for (const args of loadCleanUp) cluster.undoAtExit(args);
+const results: Result[] = [];
+
+function describe(doing: string): Proof {
+  const from = performance.now();
+  return { ...options, cluster, say: (text) => showProgress(`${doing}, ${secondsSince(from)} s: ${text}`) };
+}
+
+try {
+  await loadImages(describe('images'));
+} catch (error) {
+  endProgress();
+  console.error((error as Error).message);
+  process.exit(1);
+}
+for (const name of options.checks) {
+  const from = performance.now();
+  const proof = describe(name);
+  proof.say('begins');
+  const seen = await checks[name](proof, name).catch((error: Error) => {
+    return { said: '', problems: [error.message] };
+  });
+  const result = { name, seconds: secondsSince(from), ...seen };
+  results.push(result);
+  endProgress();
+  console.error(formatResult(result));
+  // Without a system there is nothing to check, but something to look at.
+  if (name === 'setup' && seen.problems.length > 0) break;
+}
+process.stdout.write(formatTable(results));
+process.exit(results.every(({ problems }) => problems.length === 0) ? 0 : 1);
