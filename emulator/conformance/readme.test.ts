@@ -5,12 +5,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
+import { createFolder, startProcess } from '../../test/process.ts';
 import { Place } from './place.ts';
 import { flagsSection, limitsSection, readSection } from './readme.ts';
 import { startServer } from './servers.ts';
 
 const run = promisify(execFile);
-const text = readFileSync(join(import.meta.dirname, '../README.md'), 'utf8');
+const root = join(import.meta.dirname, '../..');
+const text = readFileSync(join(root, 'emulator/README.md'), 'utf8');
 
 /** The code blocks of a language. */
 function blocksOf(language: string): string[] {
@@ -26,10 +28,15 @@ test("the README's flags and limits are those of the code", () => {
 
 test("the README's commands do what it says", async (context) => {
   const [start = '', use = ''] = blocksOf('sh');
-  const [, flags = ''] = /node emulator\/src\/main\.ts (.*)/.exec(start) ?? [];
-  const server = await startServer('ours', { flags: flags.split(' ') });
-  context.after(() => server.kill());
-  const { stdout } = await run('sh', ['-ec', use.replaceAll('127.0.0.1:8085', server.host)]);
+  const [command = '', main = '', ...flags] = start.split('\n')[1]?.split(' ') ?? [];
+  const emulator = await startProcess({
+    command: join(root, command),
+    args: [join(root, main), ...flags, '--host-port=127.0.0.1:0', `--data-dir=${createFolder()}`],
+    ready: /PUBSUB_EMULATOR_HOST=127/,
+  });
+  context.after(() => emulator.stop());
+  const [, host = ''] = /PUBSUB_EMULATOR_HOST=(\S+)/.exec(emulator.output()) ?? [];
+  const { stdout } = await run('sh', ['-ec', use.replaceAll('127.0.0.1:8085', host)]);
   assert.match(stdout, /"name": "projects\/my-project\/topics\/orders"/);
 });
 
