@@ -1,12 +1,12 @@
 /** What the broker promises of each feature, with a fake clock and a folder of its own. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { Broker } from '../src/broker/broker.ts';
+import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
 import { FakeClock } from './fake-clock.ts';
-import { createFolder, until } from './harness.ts';
+import { createFolder, openBroker, until } from './harness.ts';
 import { createMessage, type Delivered, Puller, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
@@ -30,17 +30,7 @@ interface Setup {
 async function setUp(context: TestContext, settings: Partial<SubscriptionInput> = {}, retentionMs?: number) {
   const clock = new FakeClock();
   const folder = createFolder();
-  const fail = (error: Error) => {
-    throw error;
-  };
-  const broker = await Broker.open({
-    folder,
-    durability: 'process',
-    folderBytesMax: 1e9,
-    clock,
-    onFatal: fail,
-    onWarning() {},
-  });
+  const broker = await openBroker(folder, { clock });
   context.after(() => broker.close());
   await broker.topics.create({ name: topic, retentionMs });
   await broker.topics.create({ name: deadTopic });

@@ -7,10 +7,10 @@ import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
-import { Broker } from '../src/broker/broker.ts';
+import type { Broker } from '../src/broker/broker.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import { DamagedFolder } from '../src/store/errors.ts';
-import { createFolder } from './harness.ts';
+import { createFolder, openBroker } from './harness.ts';
 import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
@@ -19,19 +19,7 @@ const count = 80;
 const ackedCount = 30;
 const runs = Number(process.env.PROPERTY_RUNS ?? 60);
 const warnings: string[] = [];
-
-function openBroker(folder: string): Promise<Broker> {
-  return Broker.open({
-    folder,
-    durability: 'process',
-    folderBytesMax: 1e9,
-    segmentBytes: 16_384,
-    onFatal: (error) => {
-      throw error;
-    },
-    onWarning: (message) => warnings.push(message),
-  });
-}
+const onWarning = (message: string) => warnings.push(message);
 
 const text = (number: number) => `${number} ${'x'.repeat(1_000)}`;
 
@@ -39,7 +27,7 @@ const text = (number: number) => `${number} ${'x'.repeat(1_000)}`;
 const folders = { closed: createFolder(), killed: createFolder() };
 
 before(async () => {
-  const broker = await openBroker(folders.closed);
+  const broker = await openBroker(folders.closed, { onWarning });
   await broker.topics.create({ name: topic });
   await broker.subscriptions.create({ name: subscription, topic });
   for (let number = 0; number < count; number++) {
@@ -98,7 +86,7 @@ for (const state of ['closed', 'killed'] as const) {
 async function check(folder: string, { mayEndEarly }: { mayEndEarly: boolean }): Promise<void> {
   let broker: Broker;
   try {
-    broker = await openBroker(folder);
+    broker = await openBroker(folder, { onWarning });
   } catch (error) {
     assert.ok(error instanceof DamagedFolder, `${error}`);
     assert.ok(error.message.includes(folder), error.message);

@@ -5,29 +5,15 @@ import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Broker, type BrokerOptions } from '../src/broker/broker.ts';
+import type { Broker } from '../src/broker/broker.ts';
 import { DamagedFolder } from '../src/store/errors.ts';
-import { createFolder, startEmulator, until } from './harness.ts';
+import { createFolder, openBroker, startEmulator, until } from './harness.ts';
 import { runProcess } from './process.ts';
 import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
 const subscription = 'projects/project/subscriptions/orders-writer';
 const text = 'x'.repeat(1_000);
-
-async function openBroker(folder: string, options: Partial<BrokerOptions> = {}): Promise<Broker> {
-  return Broker.open({
-    folder,
-    durability: 'process',
-    folderBytesMax: 1e9,
-    segmentBytes: 16_384,
-    onFatal: (error) => {
-      throw error;
-    },
-    onWarning() {},
-    ...options,
-  });
-}
 
 async function createFilled(folder: string, count: number): Promise<Broker> {
   const broker = await openBroker(folder);

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
 import { type Message, PubSub, type Subscription } from '@google-cloud/pubsub';
+import { Broker, type BrokerOptions } from '../src/broker/broker.ts';
 import { createEmulator, type Emulator, type EmulatorOptions } from '../src/emulator.ts';
 
 process.env.METADATA_SERVER_DETECTION = 'none';
@@ -19,6 +20,21 @@ export function createFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'emulator-'));
   folders.push(folder);
   return folder;
+}
+
+/** A broker alone, in segments so small that a few messages fill one. */
+export function openBroker(folder: string, options: Partial<BrokerOptions> = {}): Promise<Broker> {
+  return Broker.open({
+    folder,
+    durability: 'process',
+    folderBytesMax: 1e9,
+    segmentBytes: 16_384,
+    onFatal: (error) => {
+      throw error;
+    },
+    onWarning() {},
+    ...options,
+  });
 }
 
 export async function startEmulator(

@@ -7,9 +7,9 @@ import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Broker } from '../src/broker/broker.ts';
+import type { Broker } from '../src/broker/broker.ts';
 import { FakeClock } from './fake-clock.ts';
-import { createFolder, until } from './harness.ts';
+import { createFolder, openBroker, until } from './harness.ts';
 import { createMessage, type Delivered, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
@@ -88,17 +88,7 @@ class World {
   }
 
   async open(): Promise<void> {
-    this.broker = await Broker.open({
-      folder: this.#folder,
-      durability: 'process',
-      folderBytesMax: 1e9,
-      segmentBytes: 4_096,
-      clock: this.clock,
-      onFatal: (error) => {
-        throw error;
-      },
-      onWarning() {},
-    });
+    this.broker = await openBroker(this.#folder, { segmentBytes: 4_096, clock: this.clock });
   }
 
   async begin(): Promise<void> {
