@@ -19,8 +19,12 @@ export interface LoadOptions {
   idsFile: string;
   /** Ends the load early; what is under way is still answered. */
   signal: AbortSignal;
+  /** Between a confirmation and the next request of its client; none without. */
+  thinkTimeMs?: number;
   /** Told of the run so far, about four times a second. */
-  onProgress: (run: Run, elapsedMs: number) => void;
+  onProgress?: (run: Run, elapsedMs: number) => void;
+  /** Told of each confirmed request: its ids, and when it was sent, by `performance.now()`. */
+  onConfirmed?: (ids: string[], sentAtMs: number) => void;
 }
 
 /** The time limit of the assessment's stress test. */
@@ -70,7 +74,7 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
   const ids = await createIdsFile(idsFile, beganAt);
   const start = performance.now();
   const elapsedMs = () => performance.now() - start;
-  const progress = setInterval(() => options.onProgress(run, elapsedMs()), progressIntervalMs);
+  const progress = setInterval(() => options.onProgress?.(run, elapsedMs()), progressIntervalMs);
 
   function countFailure(kind: string): void {
     const isNew = !Object.hasOwn(run.failures, kind);
@@ -80,6 +84,7 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
 
   async function sendOne(): Promise<boolean> {
     run.sent++;
+    const sentAtMs = performance.now();
     let answer: Answer;
     try {
       answer = await get(url, agent);
@@ -100,6 +105,7 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
     if (areIdsOfRequest(writes)) {
       run.recorded++;
       run.lastSecond = Math.max(run.lastSecond, ...writes.map(secondOf));
+      options.onConfirmed?.(writes, sentAtMs);
       await ids.add(writes);
     }
     return true;
@@ -108,7 +114,8 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
   async function sendUntilTheEnd(): Promise<void> {
     while (elapsedMs() < options.durationMs && !options.signal.aborted) {
       const isConfirmed = await sendOne();
-      if (!isConfirmed) await pause(failurePauseMs);
+      const pauseMs = isConfirmed ? options.thinkTimeMs : failurePauseMs;
+      if (pauseMs !== undefined) await pause(pauseMs);
     }
   }
 

@@ -73,20 +73,29 @@ const isHere: Record<PartName, () => boolean> = {
   shellcheck: () => findExecutable('shellcheck') !== undefined,
 };
 
+/** Where a part keeps its data, a folder of its own without; and what runs it, such as `['sh', '-c', …]`. */
+export interface Place {
+  folder?: string;
+  wrapper?: readonly string[];
+}
+
 /** Data stays over `restart`. */
-export async function startMongoDb(): Promise<MongoDb> {
+export async function startMongoDb({
+  folder = createFolder(),
+  wrapper = [],
+  storage = [],
+}: Place & { storage?: string[] } = {}): Promise<MongoDb> {
   const command = findMongoDb();
   if (!command) throw new Error(`missing: ${wanted.mongodb}`);
-  const [port, folder] = [await findFreePort(), createFolder()];
+  const port = await findFreePort();
   const args = command.endsWith('mongod')
     ? ['--bind_ip', '127.0.0.1', '--dbpath', folder, '--wiredTigerCacheSizeGB', '0.25']
     : [
         ...['--standalone', '--storage-path', folder, '--cache-size', '256M'],
-        ...['--write-tickets', '10', '--sync-on-commit'],
+        ...['--write-tickets', '10', '--sync-on-commit', ...storage],
       ];
   const running = await startProcess({
-    command,
-    args: [...args, '--port', String(port)],
+    ...wrap([command, ...args, '--port', String(port)], wrapper),
     ready: /listening on|Waiting for connections/,
   });
   return Object.assign(running, { uri: `mongodb://127.0.0.1:${port}/${names.database}` });
@@ -121,16 +130,18 @@ export async function startGoogleEmulator(
 }
 
 /** The project's own emulator with the contract's topics, or others. What it confirmed stays over `restart`. */
-export async function startEmulator(declared: string = JSON.stringify(declarations)): Promise<Broker> {
-  const [port, folder] = [await findFreePort(), createFolder()];
-  const host = `127.0.0.1:${port}`;
+export async function startEmulator(
+  declared: string = JSON.stringify(declarations),
+  { folder = createFolder(), wrapper = [] }: Place = {},
+): Promise<Broker> {
+  const host = `127.0.0.1:${await findFreePort()}`;
+  const args = [
+    join(root, 'emulator/src/main.ts'),
+    ...[`--host-port=${host}`, `--project=${projectId}`],
+    ...[`--data-dir=${folder}`, `--declare=${declared}`],
+  ];
   const running = await startProcess({
-    command: process.execPath,
-    args: [
-      join(root, 'emulator/src/main.ts'),
-      ...[`--host-port=${host}`, `--project=${projectId}`],
-      ...[`--data-dir=${folder}`, `--declare=${declared}`],
-    ],
+    ...wrap([process.execPath, ...args], wrapper),
     ready: /emulator ready/,
   });
   return Object.assign(running, { host });
@@ -142,7 +153,7 @@ const subscriptionPath = (name: string) => `projects/${projectId}/subscriptions/
 const kept = { expirationPolicy: {}, messageRetentionDuration: '604800s' };
 
 /** The contract's, as resources of Pub/Sub's REST API. */
-const declarations = {
+export const declarations = {
   topics: [{ name: topicPath(names.topic) }, { name: topicPath(names.deadLetterTopic) }],
   subscriptions: [
     {
@@ -178,6 +189,7 @@ export interface Backends {
   broker: { host: string };
   /** More environment variables, such as `{ PUBLISH_TIMEOUT_MS: '500' }`. */
   env?: Record<string, string>;
+  wrapper?: readonly string[];
 }
 
 /** The api as its own process, on the same port after `restart`. */
@@ -197,10 +209,13 @@ export async function startWriter(
   return Object.assign(running, { url: `http://127.0.0.1:${port}` });
 }
 
-function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Record<string, string>) {
+function startNode(
+  entry: string,
+  { mongoDb, broker, env, wrapper = [] }: Backends,
+  more: Record<string, string>,
+) {
   return startProcess({
-    command: process.execPath,
-    args: [entry],
+    ...wrap([process.execPath, entry], wrapper),
     env: {
       MONGODB_URI: mongoDb.uri,
       PUBSUB_EMULATOR_HOST: broker.host,
@@ -211,6 +226,11 @@ function startNode(entry: string, { mongoDb, broker, env }: Backends, more: Reco
     },
     ready: /"msg":"listening"/,
   });
+}
+
+function wrap(command: string[], wrapper: readonly string[]): { command: string; args: string[] } {
+  const [first = '', ...args] = [...wrapper, ...command];
+  return { command: first, args };
 }
 
 function findMongoDb(): string | undefined {

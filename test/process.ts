@@ -33,8 +33,8 @@ export interface RunningProcess {
   pause(): void;
   /** SIGCONT. */
   resume(): void;
-  /** Starts it again as it was started first; only after `stop`, `kill` or its own end. */
-  restart(): Promise<void>;
+  /** Starts it again as it was started first, with `env` on top for this once; only after its end. */
+  restart(env?: ProcessOptions['env']): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -94,9 +94,9 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     kill: () => end('SIGKILL'),
     pause: () => void run.child.kill('SIGSTOP'),
     resume: () => void run.child.kill('SIGCONT'),
-    async restart() {
+    async restart(env) {
       if (running.has(run.child)) throw new Error(`${options.command} still runs; stop or kill it first`);
-      run = await launch(options);
+      run = await launch({ ...options, env: { ...options.env, ...env } });
     },
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };

@@ -1,0 +1,52 @@
+/** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
+import { needs } from '../../test/parts.ts';
+import { BadUsage } from '../options.ts';
+import { endProgress, showProgress } from '../progress.ts';
+import { NotJudged } from '../run.ts';
+import { type ChaosOptions, help, readOptions } from './options.ts';
+import { planRounds } from './plan.ts';
+import { findChaosProblems, formatChaos, formatRound } from './report.ts';
+import { startRig } from './rig.ts';
+import { countDoubles, type RoundResult, runRound } from './round.ts';
+
+const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;
+
+async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<number> {
+  const { skip } = needs('mongodb');
+  if (skip) throw new NotJudged(skip);
+  console.error(`seed ${seed}: ${rounds} rounds of 15 s at most; Ctrl-C ends everything`);
+  showProgress('starting the system');
+  const rig = await startRig();
+  const results: RoundResult[] = [];
+  try {
+    for (const strikes of planRounds(seed, among)) {
+      const number = results.length + 1;
+      showProgress(`${number} of ${rounds}: ${strikes.map(({ fault }) => fault.name).join(' + ')}`);
+      const result = await runRound(rig, strikes);
+      results.push(result);
+      endProgress();
+      console.error(formatRound(result, number));
+      if (number === rounds) break;
+    }
+    showProgress('reading all documents');
+    const judged = { seed, rounds: results, ...(await countDoubles(rig)) };
+    const findings = { ...judged, problems: findChaosProblems(judged) };
+    endProgress();
+    process.stdout.write(isJson ? `${JSON.stringify(findings)}\n` : formatChaos(findings));
+    return findings.problems.length === 0 ? exitCodes.passed : exitCodes.failed;
+  } finally {
+    endProgress();
+    await rig.close();
+  }
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') process.stdout.write(help);
+  else process.exitCode = await runChaos(options);
+} catch (error) {
+  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
+  console.error(isExpected ? error.message : error);
+  if (error instanceof BadUsage) console.error('npm run chaos -- --help says more');
+  process.exitCode = exitCodes.notJudged;
+}
