@@ -123,7 +123,7 @@ for (const durability of ['disk', 'process']) {
     }
     const node = execFileSync('pgrep', ['-P', String(emulator.pid)], { encoding: 'utf8' }).trim();
     process.kill(Number(node), 'SIGTERM');
-    await new Promise((resolve) => emulator.child.on('exit', resolve));
+    await emulator.exited();
     const { answers, unsynced } = syncsBeforeAnswers(readFileSync(file, 'latin1'));
     assert.equal(answers, 5);
     assert.equal(unsynced, durability === 'disk' ? 0 : 5);

@@ -144,8 +144,7 @@ test('ends when a sync fails, says so, and has confirmed nothing that the disk d
       confirmed.add(`${number}`);
     }
   });
-  await until(() => failing.child.exitCode !== null);
-  assert.equal(failing.child.exitCode, 1);
+  assert.equal(await failing.exited(), 1);
   assert.match(failing.output(), /The data folder cannot be written: EIO/);
   const emulator = await startProcess(context, flags);
   const call = createRawClient(context, emulator.port);

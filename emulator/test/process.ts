@@ -1,20 +1,24 @@
 /** The emulator as a process of its own, to be killed and traced, and a raw gRPC client for it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Client, credentials } from '@grpc/grpc-js';
+import { startProcess as startAnyProcess } from '../../test/process.ts';
 import { encodeField, FieldScanner } from '../src/protobuf.ts';
 
 const main = join(import.meta.dirname, '../src/main.ts');
 
 export interface EmulatorProcess {
-  child: ChildProcess;
   pid: number;
   port: number;
   output: () => string;
-  kill(signal: NodeJS.Signals): Promise<number | null>;
+  /** Resolves with the exit code, null when a signal ended it. */
+  exited: () => Promise<number | null>;
+  kill(signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null>;
 }
+
+const ready = /PUBSUB_EMULATOR_HOST=127\.0\.0\.1:(\d+)/;
 
 /** Runs main.ts, under `wrapper` when one is given, and resolves when it is ready. */
 export async function startProcess(
@@ -23,29 +27,16 @@ export async function startProcess(
   wrapper: string[] = [],
 ): Promise<EmulatorProcess> {
   const [command = '', ...args] = [...wrapper, process.execPath, main, '--host-port=127.0.0.1:0', ...flags];
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  const ready = Promise.withResolvers<string>();
-  const collect = (data: Buffer) => {
-    output += data.toString();
-    const port = /PUBSUB_EMULATOR_HOST=127\.0\.0\.1:(\d+)/.exec(output)?.[1];
-    if (port) ready.resolve(port);
-  };
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
-  child.on('exit', () => ready.reject(new Error(`the emulator ended: ${output}`)));
-  context.after(() => child.kill('SIGKILL'));
-  const port = Number(await ready.promise);
+  const { pid, output, exited, kill, stop } = await startAnyProcess({ command, args, ready });
+  context.after(kill);
   return {
-    child,
-    pid: child.pid ?? 0,
-    port,
-    output: () => output,
+    pid: pid(),
+    port: Number(ready.exec(output())?.[1]),
+    output,
+    exited,
     async kill(signal) {
-      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-      child.kill(signal);
-      const [code] = await once(child, 'exit');
-      return code as number | null;
+      await (signal === 'SIGKILL' ? kill() : stop());
+      return exited();
     },
   };
 }
