@@ -13,16 +13,28 @@ export interface DeadMessage {
   publishTime: Date;
 }
 
+interface DeadLetter {
+  data: Buffer;
+  /** `reason`, `subscription`, `messageId`, `publishTime`, and `part`, such as `1/2`, of one that is not whole. */
+  attributes: Record<string, string>;
+}
+
 export interface DeadLetterOptions {
   subscription: string;
   /** Resolves when the broker has confirmed. */
-  send: (message: { data: Buffer; attributes: Record<string, string> }) => Promise<unknown>;
+  send: (letter: DeadLetter) => Promise<unknown>;
   signal: AbortSignal;
   onRetry?: (error: unknown) => void;
 }
 
 /** Bytes of an attribute's value, https://docs.cloud.google.com/pubsub/quotas#resource_limits */
 const attributeBytesMax = 1_024;
+
+/**
+ * Data of one letter. A publish request may have 10 MB, https://docs.cloud.google.com/pubsub/quotas#resource_limits,
+ * and a message that filled one has no room for the attributes: it lands in parts. No envelope is that large.
+ */
+const dataBytesMax = 9 * 1024 * 1024;
 
 /** As long as a dead-letter topic is missing nothing is acknowledged, and once in this long is enough to ask. */
 const pauseMs = 5_000;
@@ -36,9 +48,18 @@ export function createDeadLetter(options: DeadLetterOptions) {
       messageId: message.id,
       publishTime: message.publishTime.toISOString(),
     };
+    const count = Math.ceil(message.data.length / dataBytesMax);
+    if (count <= 1) return sendUntilConfirmed({ data: message.data, attributes });
+    for (let part = 1; part <= count; part++) {
+      const data = message.data.subarray((part - 1) * dataBytesMax, part * dataBytesMax);
+      await sendUntilConfirmed({ data, attributes: { ...attributes, part: `${part}/${count}` } });
+    }
+  };
+
+  async function sendUntilConfirmed(letter: DeadLetter): Promise<void> {
     for (;;) {
       try {
-        await options.send({ data: message.data, attributes });
+        await options.send(letter);
         return;
       } catch (error) {
         options.onRetry?.(error);
@@ -46,7 +67,7 @@ export function createDeadLetter(options: DeadLetterOptions) {
       await pause(pauseMs, undefined, { signal: options.signal }).catch(() => {});
       if (options.signal.aborted) throw new Abandoned('the writer is shutting down');
     }
-  };
+  }
 }
 
 /** At most `attributeBytesMax` bytes of UTF-8, and never empty. */

@@ -21,7 +21,7 @@ export interface WriterOptions {
   deadLetter: (message: DeadMessage, reason: string) => Promise<void>;
   batch: { writesMax: number; bytesMax: number; ageMaxMs: number };
   onBatch?: (writes: number, reason: FlushReason) => void;
-  onSettled?: (outcome: 'stored' | 'dead_letter' | 'returned', reason?: string) => void;
+  onSettled?: (outcome: 'stored' | 'dead_letter' | 'returned', message: DeadMessage) => void;
 }
 
 export interface Writer {
@@ -75,7 +75,7 @@ export function createWriter(options: WriterOptions): Writer {
       const refused = reasons.size > 0 ? own.filter((write) => reasons.has(write)) : [];
       if (refused.length === 0) {
         message.ack();
-        options.onSettled?.('stored');
+        options.onSettled?.('stored', message);
       } else {
         poison.push(sendToDeadLetter(message, refused.map((write) => reasons.get(write)).join('; ')));
       }
@@ -92,12 +92,12 @@ export function createWriter(options: WriterOptions): Writer {
       throw error;
     }
     message.ack();
-    options.onSettled?.('dead_letter', reason);
+    options.onSettled?.('dead_letter', message);
   }
 
   function giveBack(message: LeasedMessage): void {
     message.nack();
-    options.onSettled?.('returned');
+    options.onSettled?.('returned', message);
   }
 
   return {
