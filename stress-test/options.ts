@@ -108,7 +108,7 @@ function readConnections(text: string): number {
 
 const unitMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
-function readTime(flag: string, text: string): number {
+export function readTime(flag: string, text: string): number {
   const [, value, unit = 's'] = /^(\d{1,6})([smh])?$/.exec(text) ?? [];
   const timeMs = Number(value) * (unitMs[unit] ?? 0);
   const isInRange = timeMs >= 1_000 && timeMs <= 24 * 3_600_000;
