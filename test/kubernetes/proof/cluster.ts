@@ -78,6 +78,10 @@ export class Cluster {
     });
   }
 
+  async waitUntilAllReady(): Promise<void> {
+    for (const workload of Object.values(workloads)) await this.waitUntilReady(workload);
+  }
+
   /** @throws Error with `what` when `isMet` is not within the time. */
   async until(what: string, isMet: () => Promise<boolean>, seconds = 240): Promise<void> {
     const deadline = performance.now() + seconds * 1_000;

@@ -15,11 +15,12 @@ export interface Load {
   findings(): Promise<Judged>;
 }
 
+const selector = 'app.kubernetes.io/name=load';
 const policies = join(import.meta.dirname, 'network-policies.yaml');
 
 /** What takes every trace of a load away. */
 export const loadCleanUp = [
-  ['delete', 'pod', '--selector', 'app.kubernetes.io/name=load', '--wait=false'],
+  ['delete', 'pod', '--selector', selector, '--wait=false'],
   ['delete', '--filename', policies, '--ignore-not-found'],
 ];
 
@@ -75,7 +76,8 @@ async function startPod(cluster: Cluster, check: string, command: string[]): Pro
   pod.metadata.name = `load-${check}`;
   pod.spec.containers[0].command = command;
   await cluster.run(['apply', '--filename', policies]);
-  await cluster.run(['delete', 'pod', pod.metadata.name, '--ignore-not-found']);
+  // Of a check that failed one may still be at it, and would count as doubles.
+  await cluster.run(['delete', 'pod', '--selector', selector]);
   await cluster.run(['create', '--filename=-'], JSON.stringify(pod));
   return pod.metadata.name;
 }

@@ -40,7 +40,7 @@ A k3d cluster that ./setup.sh made:
   IMAGE_LOAD_COMMAND='k3d image import --cluster assessment' npm run cluster-proof -- --context k3d-assessment --as-is
 
 All load comes from a pod inside and goes through the Service; the pod's own NetworkPolicy is taken away at the end.
-About 20 minutes; Ctrl-C takes the pod away, and what was scaled down comes up again.
+About 15 minutes; Ctrl-C takes the pod away, and what was scaled down comes up again.
 Exit code: 0 all passed, 1 something did not, 2 bad usage.
 `;
 

@@ -7,7 +7,7 @@ import { findK6, findProgram } from '../../parts.ts';
 import { createFolder } from '../../process.ts';
 import { root } from '../manifests.ts';
 import type { Proof, Seen } from './checks.ts';
-import { secondsSince, workloads } from './cluster.ts';
+import { secondsSince } from './cluster.ts';
 
 const images = {
   api: 'assessment.local/api:0.1.0',
@@ -26,7 +26,7 @@ export async function setUp(proof: Proof): Promise<Seen> {
   const from = performance.now();
   const more = isStandIns ? ['--kustomization', standIns] : [];
   await run(proof, './setup.sh', ['--context', context, ...more]);
-  for (const workload of Object.values(workloads)) await cluster.waitUntilReady(workload);
+  await cluster.waitUntilAllReady();
   return { said: `from nothing to ready in ${secondsSince(from)} s, images included`, problems: [] };
 }
 
