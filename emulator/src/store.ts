@@ -19,6 +19,7 @@ import { type Durability, Log, reservePath } from './store/log.ts';
 import { type MessageWindow, Reader } from './store/reader.ts';
 import { chooseRun, type Need, noteNeed } from './store/reclaim.ts';
 import {
+  type MessagesPosition,
   messagesHeaderBytes,
   positionOf,
   type RecordHeader,
@@ -27,7 +28,7 @@ import {
   writePosition,
 } from './store/record.ts';
 import { recover } from './store/recovery.ts';
-import { lastAtMost, type MessagesPosition, type Segment } from './store/segment.ts';
+import { lastAtMost, type Segment } from './store/segment.ts';
 
 export type { Durability } from './store/log.ts';
 export type { MessageWindow } from './store/reader.ts';

@@ -3,8 +3,7 @@
  * one call and covered by one sync (log.ts). The buffer is used again, because a fresh one of 3 MB for every
  * publish cost 1 to 4 µs of page faults a message.
  */
-import { headerBytes, type RecordKind, recordKinds, sealRecord } from './record.ts';
-import type { MessagesPosition } from './segment.ts';
+import { headerBytes, type MessagesPosition, type RecordKind, recordKinds, sealRecord } from './record.ts';
 
 const initialBytes = 256 * 1024;
 /** Up to here a buffer doubles. */

@@ -11,6 +11,7 @@ import { closeFile, openFile, renameFile, syncFile, syncFolder, unlinkFile, writ
 import { readWhole } from './reader.ts';
 import {
   headerBytes,
+  type MessagesPosition,
   magic,
   messagesHeaderBytes,
   positionOf,
@@ -20,7 +21,7 @@ import {
   sealRecord,
   writePosition,
 } from './record.ts';
-import { type MessagesPosition, Segment, unfinishedSuffix } from './segment.ts';
+import { Segment, unfinishedSuffix } from './segment.ts';
 import { damagedAt } from './tail.ts';
 
 /** Read and written at once. */

@@ -23,8 +23,8 @@ import {
   unlinkFile,
   writeFully,
 } from './file.ts';
-import type { RecordKind } from './record.ts';
-import { type MessagesPosition, Segment, segmentName } from './segment.ts';
+import type { MessagesPosition, RecordKind } from './record.ts';
+import { Segment, segmentName } from './segment.ts';
 
 export type Durability = 'disk' | 'process';
 

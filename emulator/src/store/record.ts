@@ -6,7 +6,6 @@
  * cut short (nobody was ever told that it is kept) from damage to what was confirmed (see tail.ts).
  */
 import { crc32 } from 'node:zlib';
-import type { MessagesPosition } from './segment.ts';
 
 export const recordKinds = {
   /** Messages of one topic with consecutive sequence numbers. */
@@ -79,6 +78,15 @@ export function readRecord(buffer: Buffer, at: number, segment: number): RecordH
 /** The length of the record whose header is at `at`, unchecked. */
 export function recordBytes(buffer: Buffer, at: number): number {
   return headerBytes + buffer.readUInt32LE(at + 8);
+}
+
+/** Of the messages of a record. */
+export interface MessagesPosition {
+  topic: number;
+  first: number;
+  count: number;
+  time: number;
+  bytes: number;
 }
 
 /** Of a payload of messages: topic, count, first sequence number, publish time in ms. */

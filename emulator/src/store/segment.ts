@@ -6,7 +6,7 @@
  * messages of 3 kB cost about 2 MB of memory; a read scans from the entry before what it wants.
  */
 
-import { headerBytes, recordKinds, sealRecord } from './record.ts';
+import { headerBytes, type MessagesPosition, recordKinds, sealRecord } from './record.ts';
 
 /** A read scans at most this much of other messages before the first wanted one. */
 const indexStrideBytes = 64 * 1024;
@@ -25,14 +25,6 @@ export interface TopicIndex {
   sequences: number[];
   offsets: number[];
   times: number[];
-}
-
-export interface MessagesPosition {
-  topic: number;
-  first: number;
-  count: number;
-  time: number;
-  bytes: number;
 }
 
 export class Segment {
