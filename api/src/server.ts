@@ -1,9 +1,9 @@
-/** The HTTP server of every process: its limits on slow and idle clients, and how it closes. */
+/** The HTTP server of every process: its limits on slow, idle and greedy clients, and how it closes. */
 import { once } from 'node:events';
 import {
   createServer,
+  type IncomingMessage,
   type RequestListener,
-  type Server,
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
@@ -11,12 +11,15 @@ import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiError, type FailureCode } from './errors.ts';
+import { secure, securityLines } from './security-headers.ts';
 
 export interface ListenOptions {
   host: string;
   port: number;
   /** Open sockets; over it a new connection is closed at once. */
   connectionsMax: number;
+  /** For tests, which have no time for the real ones. */
+  timeouts?: Partial<typeof defaultTimeouts>;
 }
 
 export interface HttpServer {
@@ -25,9 +28,34 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** A client has this long for its headers, and for its whole request. */
-const headersTimeoutMs = 10_000;
-const requestTimeoutMs = 30_000;
+const defaultTimeouts = {
+  /** A client has this long for its headers, from the connection on, and for its whole request. */
+  headersMs: 10_000,
+  requestMs: 30_000,
+  /** How often both are looked at; with Node's default of 30 s they would be up to 40 and 60 s. */
+  checkIntervalMs: 1_000,
+  /**
+   * A connection is given up when for so long nothing has come from it and nothing went to it: an answer that nobody
+   * reads would hold its place among the requests in flight for ever. Longer than the longest publish timeout.
+   */
+  stalledMs: 65_000,
+};
+
+/** Browsers send about 20, and proxies add a few. Over it 431. */
+const headersMax = 100;
+
+/**
+ * Requests of one connection that wait for their answers. HTTP clients send one at a time, and those that pipeline a
+ * few; somebody who sends thousands and reads nothing would hold all places. Over it the connection is closed: a
+ * refusal would have to wait behind the answers that are not read.
+ */
+const answersPerConnectionMax = 64;
+
+/**
+ * Of a body that may have to be read to its end so that the next request can follow, as large as any that is taken.
+ * With a larger one, or one without a length, the connection ends with the answer, read or not.
+ */
+const followedBodyBytesMax = 256 * 1024;
 
 /** Longer than the 60 s after which common load balancers drop an idle connection. */
 const keepAliveTimeoutMs = 65_000;
@@ -40,28 +68,28 @@ const backlog = 4_096;
 
 /** @throws Error that names PORT when it is taken or not allowed. */
 export async function listen(listener: RequestListener, options: ListenOptions): Promise<HttpServer> {
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const server = createServer(
     {
-      headersTimeout: headersTimeoutMs,
-      requestTimeout: requestTimeoutMs,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      connectionsCheckingInterval: timeouts.checkIntervalMs,
       keepAliveTimeout: keepAliveTimeoutMs,
       // Node's own answer would have no body.
       requireHostHeader: false,
     },
-    (request, response) => {
-      if (request.headers.host === undefined && request.httpVersion === '1.1') {
-        refuse(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
-      } else listener(request, response);
-    },
+    (request, response) => accept(request, response, listener),
   );
-  server.on('checkExpectation', (_request, response: ServerResponse) => {
-    refuse(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
+  server.timeout = timeouts.stalledMs;
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    accept(request, response, () => {
+      refuse(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
+    });
   });
   server.maxConnections = options.connectionsMax;
-  const answering = countAnswers(server);
-  server.on('clientError', (error, socket) => {
+  server.on('clientError', (error, socket: CountedSocket) => {
     // An answer that is under way is the only one that may be sent: the request may have been carried out.
-    if (answering(socket) > 0) socket.destroy();
+    if ((socket[waiting] ?? 0) > 0) socket.destroy();
     else refuseConnection(error, socket);
   });
   server.listen({ host: options.host, port: options.port, backlog });
@@ -87,6 +115,43 @@ export async function listen(listener: RequestListener, options: ListenOptions):
   };
 }
 
+const waiting = Symbol('requests that wait for their answer');
+
+interface CountedSocket extends Duplex {
+  [waiting]?: number;
+}
+
+function accept(request: IncomingMessage, response: ServerResponse, listener: RequestListener): void {
+  const socket: CountedSocket = request.socket;
+  const count = (socket[waiting] ?? 0) + 1;
+  if (count > answersPerConnectionMax) {
+    socket.destroy();
+    return;
+  }
+  socket[waiting] = count;
+  response.once('close', leave);
+  secure(response);
+  const { headers } = request;
+  if (headers.host === undefined && request.httpVersion === '1.1') {
+    refuse(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
+  } else if (request.rawHeaders.length > 2 * headersMax) {
+    refuse(response, new ApiError('headers_too_large', `The headers want at most ${headersMax} fields.`));
+  } else {
+    if (isLastOfConnection(request)) response.setHeader('Connection', 'close');
+    listener(request, response);
+  }
+}
+
+function leave(this: ServerResponse): void {
+  const socket: CountedSocket = this.req.socket;
+  socket[waiting] = (socket[waiting] ?? 1) - 1;
+}
+
+function isLastOfConnection({ headers }: IncomingMessage): boolean {
+  const { 'transfer-encoding': encoding, 'content-length': length } = headers;
+  return encoding !== undefined || (length !== undefined && Number(length) > followedBodyBytesMax);
+}
+
 /** The body that may follow is not read, so the connection ends. */
 function refuse(response: ServerResponse, { status, body }: ApiError): void {
   response.writeHead(status, {
@@ -97,20 +162,10 @@ function refuse(response: ServerResponse, { status, body }: ApiError): void {
   response.end(body);
 }
 
-/** How many requests of a socket wait for their answer; with pipelining it may be several. */
-function countAnswers(server: Server): (socket: Duplex) => number {
-  const counts = new WeakMap<Duplex, number>();
-  const add = (socket: Duplex, change: number) => counts.set(socket, (counts.get(socket) ?? 0) + change);
-  server.on('request', ({ socket }, response) => {
-    add(socket, 1);
-    response.once('close', () => add(socket, -1));
-  });
-  return (socket) => counts.get(socket) ?? 0;
-}
-
 /** What Node's parser could not read, or waited for too long; there is no request to answer, only a socket. */
 const connectionFailures: Record<string, [FailureCode, string]> = {
   HPE_HEADER_OVERFLOW: ['headers_too_large', 'The headers want at most 16 KiB.'],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: ['payload_too_large', "The chunks' extensions want at most 16 KiB."],
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time.'],
 };
 
@@ -125,7 +180,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
   ];
   const { status, body } = new ApiError(code, message);
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${securityLines}` +
       `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { RequestListener, ServerResponse } from 'node:http';
 import { createConnection } from 'node:net';
 import { test } from 'node:test';
-import { listen } from '../src/server.ts';
+import { exchange, openSocket, parseAnswers, readToEnd } from '../../test/raw-http.ts';
+import { type HttpServer, type ListenOptions, listen } from '../src/server.ts';
+
+const at = ({ port }: HttpServer) => `http://127.0.0.1:${port}`;
+const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
+const last = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+const answer = (_request: unknown, response: ServerResponse) => response.end('ok');
+
+function serve(listener: RequestListener, timeouts: ListenOptions['timeouts'] = {}) {
+  return listen(listener, { host: '127.0.0.1', port: 0, connectionsMax: 10, timeouts });
+}
 
 test('closes when a request that is answered late leaves a connection that would stay open', async () => {
   const held = Promise.withResolvers<ServerResponse>();
@@ -48,3 +58,111 @@ for (const [what, request, status, code] of [
     await server.close();
   });
 }
+
+const slow: [string, string, string][] = [
+  ['says nothing', '', ''],
+  ['sends a header line at a time', 'GET / HTTP/1.1\r\n', 'A: b\r\n'],
+  ['sends a body byte by byte', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n', 'x'],
+];
+for (const [what, first, then] of slow) {
+  test(`a client that ${what} is told 408 or cut off, in time`, async () => {
+    const server = await serve(() => {}, { headersMs: 200, requestMs: 300, checkIntervalMs: 50 });
+    const socket = await openSocket(at(server));
+    socket.write(first);
+    const dripping = setInterval(() => socket.write(then), 20);
+    const text = await readToEnd(socket);
+    clearInterval(dripping);
+    if (text !== '') {
+      const [answer] = parseAnswers(text);
+      assert.equal(answer?.status, 408);
+      assert.equal(JSON.parse(answer?.body ?? '').code, 'request_timeout');
+    }
+    await server.close();
+  });
+}
+
+test('an answer that its client does not read is given up', async () => {
+  const closed = Promise.withResolvers<void>();
+  const server = await serve(
+    (_request, response) => {
+      response.once('close', closed.resolve);
+      response.end(Buffer.alloc(64 * 1024 * 1024));
+    },
+    { stalledMs: 300 },
+  );
+  const socket = await openSocket(at(server));
+  socket.pause();
+  socket.write(get);
+  await closed.promise;
+  socket.destroy();
+  await server.close();
+});
+
+test('answers 64 requests that one connection sends at once, in their order', async () => {
+  let count = 0;
+  const server = await serve((_request, response) => response.end(String(++count)));
+  const answers = parseAnswers(await exchange(at(server), get.repeat(63) + last));
+  assert.deepEqual(
+    answers.map(({ body }) => Number(body)),
+    Array.from({ length: 64 }, (_, index) => index + 1),
+  );
+  await server.close();
+});
+
+test('closes a connection on which a 65th request comes while 64 wait, and takes none of it on', async () => {
+  let count = 0;
+  const server = await serve(() => count++);
+  assert.equal(await exchange(at(server), get.repeat(3_000)), '');
+  assert.equal(count, 64);
+  await server.close();
+});
+
+test('takes 100 header fields, and refuses more with 431', async () => {
+  const server = await serve(answer);
+  for (const [fields, status] of [
+    [100, 200],
+    [101, 431],
+    [3_000, 431],
+  ] as const) {
+    const lines = 'a:b\r\n'.repeat(fields - 2);
+    const text = await exchange(at(server), `GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines}\r\n`);
+    assert.equal(parseAnswers(text)[0]?.status, status, String(fields));
+  }
+  await server.close();
+});
+
+test('a body that nobody reads ends its connection with the answer, unless it is short', async () => {
+  const server = await serve(answer);
+  for (const head of [
+    'Content-Length: 262145',
+    'Content-Length: 99999999999',
+    'Transfer-Encoding: chunked',
+  ]) {
+    const [first, ...more] = parseAnswers(
+      await exchange(at(server), `GET / HTTP/1.1\r\nHost: a\r\n${head}\r\n\r\n`),
+    );
+    assert.equal(first?.status, 200);
+    assert.equal(first?.headers.get('connection'), 'close');
+    assert.deepEqual(more, []);
+  }
+  const short = `GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab${last}`;
+  assert.equal(parseAnswers(await exchange(at(server), short)).length, 2);
+  await server.close();
+});
+
+test('every answer has the security headers, those to what is no HTTP too', async () => {
+  const server = await serve(answer);
+  for (const bytes of [
+    last,
+    'GET / HTTP/1.1\r\n\r\n',
+    '\0\r\n\r\n',
+    `GET / HTTP/1.1\r\nA: ${'x'.repeat(20_000)}`,
+  ]) {
+    const [{ headers } = { headers: new Map() }] = parseAnswers(await exchange(at(server), bytes));
+    assert.equal(headers.get('cache-control'), 'no-store');
+    assert.equal(headers.get('content-security-policy'), "default-src 'none'; frame-ancestors 'none'");
+    assert.equal(headers.get('x-content-type-options'), 'nosniff');
+    assert.equal(headers.get('x-powered-by'), undefined);
+  }
+  await server.close();
+});
