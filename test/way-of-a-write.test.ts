@@ -90,7 +90,7 @@ describe('the way of a write', needs('mongodb'), () => {
 
   test('POST /api/records keeps keys of the language and of the driver as data', async () => {
     const text =
-      '{"__proto__":{"a":1},"constructor":{"prototype":{"b":2}},"toBSON":1,"toJSON":2,"hasOwnProperty":3}';
+      '{"__proto__":{"a":1},"constructor":{"prototype":{"b":2}},"toBSON":1,"toJSON":2,"hasOwnProperty":3,"toString":[{"c":[[{}]]}]}';
     const { body } = await post(text);
     const record = await stored(body.ids[0]);
     assert.equal(JSON.stringify(record.document), text);

@@ -27,6 +27,12 @@ const operationTimeoutMs = 2_000;
 /** Look-ups that may wait for their turn; each is answered within `operationTimeoutMs` of its arrival. */
 const lookUpsWaitingMax = 1_000;
 
+/**
+ * None, in an object without a prototype. The driver (7.9.0) takes `{}` and looks a document's keys up in it: what
+ * an array holds under a key such as `toString` then comes as a Buffer.
+ */
+const fieldsAsRaw: Record<string, boolean> = Object.create(null);
+
 interface Snapshot {
   ids: ObjectId[];
   totalDocuments: number;
@@ -113,7 +119,7 @@ export function createReader(
         return await lookUps(() => {
           const timeoutMS = Math.floor(deadline - performance.now());
           if (timeoutMS <= 0) throw new Error('the look-up waited too long for its turn');
-          return records.findOne({ _id: id }, { timeoutMS });
+          return records.findOne({ _id: id }, { timeoutMS, fieldsAsRaw });
         });
       } catch (cause) {
         throw new ApiError('database_unavailable', 'MongoDB is not answering. Try again.', { cause });
