@@ -17,6 +17,8 @@ export interface LoadOptions {
   connections: number;
   durationMs: number;
   idsFile: string;
+  /** The api's bearer token, where it wants one. */
+  token?: string | undefined;
   /** Ends the load early; what is under way is still answered. */
   signal: AbortSignal;
   /** Between a confirmation and the next request of its client; none without. */
@@ -71,6 +73,7 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
   const run: Run = { beganAt, ...none, idsFile, failures: {} };
   const url = new URL(`${options.baseUrl}/api/data`);
   const agent = new (clientOf(url).Agent)({ keepAlive: true });
+  const headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
   const ids = await createIdsFile(idsFile, beganAt);
   const start = performance.now();
   const elapsedMs = () => performance.now() - start;
@@ -87,7 +90,7 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
     const sentAtMs = performance.now();
     let answer: Answer;
     try {
-      answer = await get(url, agent);
+      answer = await get(url, { agent, headers });
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       countFailure(code ?? message);
@@ -136,9 +139,9 @@ function describeFailure({ status, retryAfter, body }: Answer): string {
 }
 
 /** @throws Error when there is no whole answer within the time limit. */
-async function get(url: URL, agent?: http.Agent): Promise<Answer> {
+async function get(url: URL, options: http.RequestOptions = {}): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = clientOf(url).get(url, { agent, timeout: answerTimeoutMs }, resolve);
+  const request = clientOf(url).get(url, { ...options, timeout: answerTimeoutMs }, resolve);
   request.on('error', reject);
   request.on('timeout', () => request.destroy(new Error(`no answer in ${answerTimeoutMs / 1000} s`)));
   const response = await promise;

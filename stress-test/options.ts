@@ -20,6 +20,7 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
   --json             prints the findings as JSON
   --help             this text
 
+API_TOKEN is the api's bearer token, where it wants one.
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
 The writer has to be running, and nothing else may write meanwhile.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
@@ -29,7 +30,14 @@ const defaultFolder = join(import.meta.dirname, 'out');
 
 export interface AuditOptions {
   source:
-    | { kind: 'load'; baseUrl: string; connections: number; durationMs: number; folder: string }
+    | {
+        kind: 'load';
+        baseUrl: string;
+        token: string | undefined;
+        connections: number;
+        durationMs: number;
+        folder: string;
+      }
     | { kind: 'k6'; summary: string; ids: string };
   settleMs: number;
   quietMs: number;
@@ -72,6 +80,8 @@ function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): A
     return {
       kind: 'load',
       baseUrl: readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local')),
+      // Not a flag: everybody on the machine can read the command lines of others.
+      token: env.API_TOKEN || undefined,
       connections: readConnections(values.connections ?? '100'),
       durationMs: readTime('--duration', values.duration ?? '30s'),
       folder: readFolder(values.out ?? defaultFolder),

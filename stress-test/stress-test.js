@@ -6,6 +6,7 @@
  *
  * Environment variables:
  *   BASE_URL      where the api is, default http://assessment.local
+ *   API_TOKEN     the api's bearer token, where it wants one
  *   VERBOSE       true: print each failure
  *   PROFILE       short: a tenth of each stage's time with the same users; default full
  *   THINK_TIME    seconds between a user's requests, default 0
@@ -23,6 +24,7 @@ import { Counter, Rate } from 'k6/metrics';
 import { classifyAnswer } from './outcome.js';
 
 const baseUrl = (__ENV.BASE_URL || 'http://assessment.local').replace(/\/+$/, '');
+const headers = __ENV.API_TOKEN ? { Authorization: `Bearer ${__ENV.API_TOKEN}` } : {};
 const isVerbose = __ENV.VERBOSE === 'true';
 const isRecording = __ENV.RECORD === 'true';
 const recordEvery = Math.floor(readNumber('RECORD_EVERY', 50, 1, 50));
@@ -91,7 +93,7 @@ export function setup() {
 
 export default function () {
   requestsSent.add(1);
-  const response = http.get(`${baseUrl}/api/data`, { timeout: '10s' });
+  const response = http.get(`${baseUrl}/api/data`, { headers, timeout: '10s' });
   const status = readField(response, 'status');
   const code = response.status === 200 ? undefined : readField(response, 'code');
   const outcome = classifyAnswer(response.status, { status, code });

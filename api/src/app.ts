@@ -1,7 +1,9 @@
 /** The route table, and the one place where an error becomes an answer. Does not listen. */
+import { isUtf8 } from 'node:buffer';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { refuse } from './admission.ts';
 import type { Backlog } from './backlog.ts';
+import { requireToken } from './bearer-token.ts';
 import { ApiError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -14,6 +16,8 @@ import { createRecordsRoutes } from './routes/records.ts';
 import { createStatsRoute } from './routes/stats.ts';
 
 export interface AppDependencies {
+  /** What the routes that write want to be shown; undefined lets everybody in. */
+  token: string | undefined;
   /** GET /api/data: routes/data.ts, or routes/direct-data.ts to be measured against. */
   dataRoute: RequestHandler;
   publisher: Publisher;
@@ -26,14 +30,19 @@ export interface AppDependencies {
 }
 
 export function createApp(dependencies: AppDependencies): Express {
-  const { metrics } = dependencies;
+  const { metrics, token } = dependencies;
+  const guard = token === undefined ? [] : [requireToken(token)];
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.set('query parser', false);
 
   const records = createRecordsRoutes(dependencies);
-  app.route('/api/data').head(only('GET')).get(timed('data', dependencies.dataRoute)).all(only('GET'));
+  app
+    .route('/api/data')
+    .head(only('GET'))
+    .get(...guard, timed('data', dependencies.dataRoute))
+    .all(only('GET'));
   app
     .route('/api/stats')
     .get(timed('stats', createStatsRoute(dependencies)))
@@ -41,8 +50,10 @@ export function createApp(dependencies: AppDependencies): Express {
   app
     .route('/api/records')
     .post(
+      ...guard,
       requireJson,
-      express.json({ limit: bodyBytesMax, verify: refuseEmptyBody }),
+      limitBody,
+      express.json({ limit: bodyBytesMax, verify: checkBody }),
       timed('records', records.create),
     )
     .all(only('POST'));
@@ -72,11 +83,39 @@ const requireJson: RequestHandler = (request, _response, next) => {
   next();
 };
 
-const entityEmpty = 'entity.empty';
+/**
+ * The body parser takes what is over its limit to the end before it answers, so that the client hears of it. Over
+ * this the answer comes at once, and server.ts ends the connection.
+ */
+const readBytesMax = 2 * 1024 * 1024;
 
-/** The body parser takes an empty body for `{}`. It reports what is thrown here, with its `type`. */
-function refuseEmptyBody(_request: unknown, _response: unknown, body: Buffer): void {
-  if (body.length === 0) throw Object.assign(new Error('empty body'), { type: entityEmpty });
+const tooLarge = new ApiError('payload_too_large', `body: wants at most ${bodyBytesMax} bytes.`);
+
+const limitBody: RequestHandler = (request, response, next) => {
+  if (Number(request.headers['content-length'] ?? 0) > readBytesMax) throw tooLarge;
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > readBytesMax && !response.headersSent) refuse(response, tooLarge);
+  });
+  next();
+};
+
+const bodyProblems = {
+  'entity.empty': 'body: wants JSON, got nothing.',
+  'entity.parse.failed': 'body: wants valid JSON.',
+  'body.utf8': 'body: wants valid UTF-8.',
+} as const;
+
+/**
+ * The body parser takes an empty body for `{}`, replaces bytes that are no UTF-8, and takes UTF-16 and UTF-7 too.
+ * It reports what is thrown here, with its `type`.
+ */
+function checkBody(_request: unknown, _response: unknown, body: Buffer, encoding: string): void {
+  const fail = (type: string) => Object.assign(new Error(type), { type });
+  if (encoding !== 'utf-8') throw fail('charset.unsupported');
+  if (body.length === 0) throw fail('entity.empty');
+  if (!isUtf8(body)) throw fail('body.utf8');
 }
 
 function answerErrors({ metrics, logger }: AppDependencies): ErrorRequestHandler {
@@ -96,12 +135,11 @@ function answerErrors({ metrics, logger }: AppDependencies): ErrorRequestHandler
 function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const { type, status } = (error ?? {}) as { type?: unknown; status?: unknown };
-  if (type === 'entity.too.large') {
-    return new ApiError('payload_too_large', `body: wants at most ${bodyBytesMax} bytes.`);
+  if (type === 'entity.too.large') return tooLarge;
+  if (typeof type === 'string' && Object.hasOwn(bodyProblems, type)) {
+    return new ApiError('invalid_request', bodyProblems[type as keyof typeof bodyProblems]);
   }
-  if (type === entityEmpty) return new ApiError('invalid_request', 'body: wants JSON, got nothing.');
-  if (type === 'entity.parse.failed') return new ApiError('invalid_request', 'body: wants valid JSON.');
-  if (status === 415) {
+  if (status === 415 || type === 'charset.unsupported') {
     return new ApiError(
       'unsupported_media_type',
       'body: wants UTF-8 JSON, plain or with gzip, deflate or br.',

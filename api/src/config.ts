@@ -11,6 +11,17 @@ export const configSchema = z.object({
    * without a broker would. It is here to be measured against (SOLUTION.md), not to be run.
    */
   WRITE_PATH: z.enum(['pubsub', 'direct'], { error: 'wants pubsub or direct' }).default('pubsub'),
+  /**
+   * Unset, everybody who reaches the api may write. Set, GET /api/data and POST /api/records want it as a bearer
+   * token. 32 characters of `openssl rand -hex 32` are 128 bits; 512 are far below the limit on headers.
+   */
+  API_TOKEN: z
+    .string()
+    .regex(/^(?=.{32,512}$)[A-Za-z0-9._~+/-]+=*$/, {
+      error:
+        'wants 32 to 512 letters, digits and . _ ~ + / - (= at the end), such as openssl rand -hex 32 prints',
+    })
+    .optional(),
   /** 10,000 users with one request each, and a fifth on top for retries and probes. */
   IN_FLIGHT_MAX: integer(12_000, { min: 1, max: 1_000_000 }),
   /** Half of the stress test's client timeout of 10 s, so that a client always hears of it. */

@@ -7,6 +7,7 @@ interface Failure {
 
 const failures = {
   invalid_request: { status: 400 },
+  unauthorized: { status: 401 },
   not_found: { status: 404 },
   method_not_allowed: { status: 405 },
   request_timeout: { status: 408 },

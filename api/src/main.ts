@@ -73,6 +73,7 @@ const dataRoute =
   config.WRITE_PATH === 'direct' ? createDirectDataRoute(database) : createDataRoute({ publisher, reader });
 const backlog = watchBacklog(config);
 const app = createApp({
+  token: config.API_TOKEN,
   dataRoute,
   publisher,
   reader,

@@ -15,13 +15,16 @@ const bad: [string, string, RegExp][] = [
   ['PORT', '65536', /a whole number from 0 to 65535/],
   ['PORT', '3e3', /a whole number from 0 to 65535/],
   ['HOST', 'a b', /wants an address to listen on/],
+  ['API_TOKEN', 'a-secret-of-31-characters-xxxxx', /wants 32 to 512 letters, digits/],
+  ['API_TOKEN', `a secret with spaces, and long enough`, /wants 32 to 512 letters, digits/],
+  ['API_TOKEN', 'a-secret'.repeat(65), /wants 32 to 512 letters, digits/],
   ['LOG_LEVEL', 'loud', /wants one of trace/],
   ['IN_FLIGHT_MAX', '0', /from 1 to/],
   ['READ_CONCURRENCY', '11', /from 2 to 10/],
   ['PUBLISH_TIMEOUT_MS', '-1', /from 100 to 60000/],
 ];
 for (const [name, value, message] of bad) {
-  test(`refuses ${name}=${value} by name, without its value`, () => {
+  test(`refuses ${name}=${value.slice(0, 40)} by name, without its value`, () => {
     assert.throws(
       () => readEnvironment(configSchema, { [name]: value }),
       (error: Error) =>
@@ -35,6 +38,13 @@ test('names every bad variable at once', () => {
     () => readEnvironment(configSchema, { PORT: 'x', LOG_LEVEL: 'y' }),
     (error: Error) => /^ {2}PORT: /m.test(error.message) && /^ {2}LOG_LEVEL: /m.test(error.message),
   );
+});
+
+test('takes a token at both limits of its length', () => {
+  for (const length of [32, 512]) {
+    const API_TOKEN = 'x'.repeat(length);
+    assert.equal(readEnvironment(configSchema, { API_TOKEN }).API_TOKEN, API_TOKEN);
+  }
 });
 
 test('takes an empty variable as unset', () => {

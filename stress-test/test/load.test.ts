@@ -30,7 +30,9 @@ test('the load counts what it got instead of a confirmation, each kind by itself
   ];
   const stopping = new AbortController();
   let asked = 0;
-  const server = createServer((_, response) => {
+  const tokens = new Set<string | undefined>();
+  const server = createServer(({ headers }, response) => {
+    tokens.add(headers.authorization);
     answers[asked++]?.(response);
     if (asked === answers.length) stopping.abort();
   });
@@ -38,6 +40,7 @@ test('the load counts what it got instead of a confirmation, each kind by itself
   const run = await driveLoad(
     {
       baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      token: 'a-token',
       connections: 1,
       durationMs: 60_000,
       idsFile: join(createFolder(), 'ids.txt'),
@@ -47,6 +50,7 @@ test('the load counts what it got instead of a confirmation, each kind by itself
     new Date(),
   );
   server.close();
+  assert.deepEqual([...tokens], ['Bearer a-token']);
   assert.deepEqual([run.sent, run.confirmed, run.refused, run.recorded], [6, 1, 2, 1]);
   assert.deepEqual(run.failures, {
     '503 overloaded': 1,

@@ -11,6 +11,7 @@ describe('the command line of the audit', () => {
       source: {
         kind: 'load',
         baseUrl: 'http://assessment.local',
+        token: undefined,
         connections: 100,
         durationMs: 30_000,
         folder: join(import.meta.dirname, '../out'),
@@ -22,12 +23,13 @@ describe('the command line of the audit', () => {
   });
 
   test('takes BASE_URL from the environment, and the option before it', () => {
-    const env = { BASE_URL: 'http://127.0.0.1:3000/' };
+    const env = { BASE_URL: 'http://127.0.0.1:3000/', API_TOKEN: 'a token' };
     const ofEnvironment = readOptions([], env);
     const ofOption = readOptions(['--base-url', 'https://example.test/api-root/'], env);
     assert.ok(ofEnvironment !== 'help' && ofEnvironment.source.kind === 'load');
     assert.ok(ofOption !== 'help' && ofOption.source.kind === 'load');
     assert.equal(ofEnvironment.source.baseUrl, 'http://127.0.0.1:3000');
+    assert.equal(ofEnvironment.source.token, 'a token');
     assert.equal(ofOption.source.baseUrl, 'https://example.test/api-root');
   });
 

@@ -89,6 +89,19 @@ describe('stress-test.js', needs('k6'), () => {
     assert.equal(asked, 0);
   });
 
+  test('shows the token of API_TOKEN with each request', async () => {
+    const tokens = new Set<string | undefined>();
+    const { exitCode } = await runK6(
+      ({ headers }, response) => {
+        tokens.add(headers.authorization);
+        response.end(success);
+      },
+      ['--vus', '1', '--iterations', '2', '-e', 'API_TOKEN=a-token'],
+    );
+    assert.equal(exitCode, 0);
+    assert.deepEqual([...tokens], ['Bearer a-token']);
+  });
+
   test('passes its thresholds with --vus and --duration when every answer is good', async () => {
     const { exitCode, output } = await runK6(
       (_, response) => response.end(success),
