@@ -31,6 +31,7 @@ type PartName =
   | 'broker'
   | 'gcloud'
   | 'k6'
+  | 'wrk'
   | 'kubernetes'
   | 'python'
   | 'go'
@@ -54,6 +55,7 @@ const wanted: Record<PartName, string> = {
   broker: 'java, and the pubsub-emulator component of gcloud',
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
+  wrk: 'wrk on PATH (Debian: wrk)',
   kubernetes: 'etcd, kube-apiserver and kubectl on PATH',
   python: 'python3 with ensurepip (Debian: python3-venv)',
   go: 'go on PATH (https://go.dev/dl)',
@@ -66,6 +68,7 @@ const isHere: Record<PartName, () => boolean> = {
   broker: () => findExecutable('java') !== undefined && findGoogleEmulator() !== undefined,
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
+  wrk: () => findExecutable('wrk') !== undefined,
   kubernetes: () => ['etcd', 'kube-apiserver', 'kubectl'].every(findCached),
   python: () => spawnSync('python3', ['-c', 'import ensurepip']).status === 0,
   go: () => findExecutable('go') !== undefined,

@@ -8,9 +8,12 @@ export const configSchema = z.object({
   PORT: port(3000),
   /**
    * `direct` answers GET /api/data with five insertOne and five findOne, one after the other, as a service
-   * without a broker would. It is here to be measured against (SOLUTION.md), not to be run.
+   * without a broker would; `direct-by-filter` finds them by a filter instead of by `_id`. Both are here to be
+   * measured against (SOLUTION.md), not to be run.
    */
-  WRITE_PATH: z.enum(['pubsub', 'direct'], { error: 'wants pubsub or direct' }).default('pubsub'),
+  WRITE_PATH: z
+    .enum(['pubsub', 'direct', 'direct-by-filter'], { error: 'wants pubsub, direct or direct-by-filter' })
+    .default('pubsub'),
   /**
    * Unset, everybody who reaches the api may write. Set, GET /api/data and POST /api/records want it as a bearer
    * token. 32 characters of `openssl rand -hex 32` are 128 bits; 512 are far below the limit on headers.

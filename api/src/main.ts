@@ -25,7 +25,7 @@ const metrics = createMetrics();
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'api',
   // One more than the reads, so that a ping is answered while all of them wait.
-  poolSizeMax: config.WRITE_PATH === 'direct' ? directPoolSizeMax : config.READ_CONCURRENCY + 1,
+  poolSizeMax: config.WRITE_PATH === 'pubsub' ? config.READ_CONCURRENCY + 1 : directPoolSizeMax,
 });
 const database = openDatabase(mongo, config.MONGODB_URI);
 const pubsub = createPubSub(config);
@@ -70,7 +70,9 @@ const readiness = createReadiness(
 
 let isServing = false;
 const dataRoute =
-  config.WRITE_PATH === 'direct' ? createDirectDataRoute(database) : createDataRoute({ publisher, reader });
+  config.WRITE_PATH === 'pubsub'
+    ? createDataRoute({ publisher, reader })
+    : createDirectDataRoute(database, config.WRITE_PATH === 'direct' ? '_id' : 'filter');
 const backlog = watchBacklog(config);
 const app = createApp({
   token: config.API_TOKEN,

@@ -1,11 +1,11 @@
 /** `npm run bench:emulator`: options → rows → table on standard output, and JSON beside it. */
 import { writeFileSync } from 'node:fs';
+import { Figures } from '../../stress-test/bench/figures.ts';
+import { describeMachine } from '../../stress-test/bench/machine.ts';
+import { writeReport } from '../../stress-test/bench/report.ts';
 import { endProgress, showProgress } from '../../stress-test/progress.ts';
 import { findGoogle, given, ours } from './contenders.ts';
-import { Figures, type RowName } from './figures.ts';
-import { describeMachine } from './machine.ts';
 import { BadUsage, help, readOptions } from './options.ts';
-import { writeReport } from './report.ts';
 import { measureBatches } from './rows/batches.ts';
 import { measureIdle } from './rows/idle.ts';
 import { measureLimits } from './rows/limits.ts';
@@ -14,6 +14,7 @@ import { measureOfficial } from './rows/official.ts';
 import { measureRestart } from './rows/restart.ts';
 import { measureStart } from './rows/start.ts';
 import type { Run } from './run.ts';
+import { type RowName, titles } from './titles.ts';
 
 const measures: Record<RowName, (run: Run) => Promise<void>> = {
   official: measureOfficial,
@@ -58,7 +59,12 @@ try {
   process.exit(1);
 }
 endProgress();
-console.log(writeReport(figures, machine, options));
+const { rows, scale, isQuick } = options;
+const head = [
+  `Medians of ${scale.runs} runs (least–most), ${scale.starts} of a start; ours and the others in turn. The ratio is how many times better ours is.`,
+  ...(isQuick ? ['Quick: too short to be quoted.'] : []),
+];
+console.log(writeReport(figures, { machine, head, rows, titles }));
 if (options.out) writeFileSync(options.out, `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
 // What was started has ended; a client's connection may linger.
 process.exit(0);

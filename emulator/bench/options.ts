@@ -1,7 +1,7 @@
 /** The command line of the bench, and how much each row does. */
 import { parseArgs } from 'node:util';
 import type { Given } from './contenders.ts';
-import { type RowName, rowNames } from './figures.ts';
+import { type RowName, rowNames } from './titles.ts';
 
 export const help = `The emulator measured beside Google's (when java and gcloud's component are there) and beside others.
 

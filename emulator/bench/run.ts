@@ -1,7 +1,7 @@
 /** What a row gets, and what rows share. */
 import { cpuTimeMs } from '../../stress-test/bench/cpu-time.ts';
+import type { Figures } from '../../stress-test/bench/figures.ts';
 import { type Contender, type Server, start } from './contenders.ts';
-import type { Figures } from './figures.ts';
 import type { Scale } from './options.ts';
 import { createRawClient, type RawClient } from './raw-client.ts';
 
@@ -37,17 +37,6 @@ export async function withRunners(
       client.close();
       await server.stop();
     }
-  }
-}
-
-/** Each measured in each run, in an order that turns around from run to run. */
-export async function alternate<One>(
-  runs: number,
-  all: readonly One[],
-  measure: (one: One, run: number) => Promise<void>,
-): Promise<void> {
-  for (let run = 0; run < runs; run++) {
-    for (const one of run % 2 === 0 ? all : all.toReversed()) await measure(one, run);
   }
 }
 

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Figure, rowNames } from '../bench/figures.ts';
+import type { Figure } from '../../stress-test/bench/figures.ts';
+import { rowNames } from '../bench/titles.ts';
 
 const run = promisify(execFile);
 const main = join(import.meta.dirname, '../bench/main.ts');

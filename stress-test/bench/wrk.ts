@@ -1,40 +1,55 @@
 /** One run of wrk, a load generator light enough not to be the limit (Debian package `wrk`). */
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { z } from 'zod';
+import type { LoadResult } from './measurement.ts';
 
-export interface WrkResult {
-  requestsPerSecond: number;
-  p50Ms: number;
-  p99Ms: number;
-  requests: number;
-  /** Answers that were not 2xx, and sockets that failed or timed out. */
-  failed: number;
+export interface WrkOptions {
+  connections: number;
+  seconds: number;
+  /** Between an answer and the next request of its connection; default none. */
+  thinkMs?: number;
+  /** Posted as JSON; default a GET. */
+  body?: string;
 }
 
 const run = promisify(execFile);
-const unitMs: Record<string, number> = { us: 0.001, ms: 1, s: 1_000, m: 60_000 };
+const script = join(import.meta.dirname, 'wrk.lua');
 
-/** @throws Error when wrk is not installed. A request counts as failed after 10 s, as in the stress test. */
-export async function runWrk(
-  url: string,
-  options: { connections: number; seconds: number },
-): Promise<WrkResult> {
-  const { connections, seconds } = options;
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency', url];
-  const { stdout } = await run('wrk', args);
-  const number = (pattern: RegExp) => Number(pattern.exec(stdout)?.[1] ?? 0);
-  const latency = (percentile: string) => {
-    const match = new RegExp(`^\\s+${percentile}%\\s+([\\d.]+)(us|ms|s|m)\\s*$`, 'm').exec(stdout);
-    return Number(match?.[1] ?? Number.NaN) * (unitMs[match?.[2] ?? ''] ?? Number.NaN);
-  };
-  const sockets =
-    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(stdout)?.slice(1) ?? [];
+const resultSchema = z.object({
+  requests: z.number(),
+  durationMicros: z.number(),
+  failed: z.number(),
+  p50Micros: z.number(),
+  p95Micros: z.number(),
+  p99Micros: z.number(),
+});
+
+/**
+ * The latencies are as wrk corrects them: where an answer took more than twice as long as usual, the requests
+ * that its connection would have sent meanwhile count as well. An answer counts as failed after 10 s, as in the
+ * stress test, or when it is not 2xx.
+ * @throws Error when wrk is not installed.
+ */
+export async function runWrk(url: string, options: WrkOptions): Promise<LoadResult> {
+  const { connections, seconds, thinkMs = 0, body } = options;
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url];
+  const { stdout } = await run('wrk', args, {
+    env: {
+      ...process.env,
+      THINK_MS: String(thinkMs),
+      CONNECTIONS: String(connections),
+      ...(body && { BODY: body }),
+    },
+  });
+  const result = resultSchema.parse(JSON.parse(/^result (.*)$/m.exec(stdout)?.[1] ?? 'null'));
   return {
-    requestsPerSecond: number(/Requests\/sec:\s+([\d.]+)/),
-    p50Ms: latency('50'),
-    p99Ms: latency('99'),
-    requests: number(/(\d+) requests in/),
-    failed:
-      number(/Non-2xx or 3xx responses: (\d+)/) + sockets.map(Number).reduce((sum, count) => sum + count, 0),
+    requests: result.requests,
+    failed: result.failed,
+    requestsPerSecond: (result.requests * 1e6) / result.durationMicros,
+    p50Ms: result.p50Micros / 1_000,
+    p95Ms: result.p95Micros / 1_000,
+    p99Ms: result.p99Micros / 1_000,
   };
 }

@@ -1,25 +1,27 @@
 import type { RequestHandler } from 'express';
-import type { Db, ObjectId } from 'mongodb';
+import { type Db, ObjectId } from 'mongodb';
 import { createWrites, readsPerRequest, type Write } from '../envelope.ts';
 import { names } from '../environment.ts';
 
 /**
  * GET /api/data with WRITE_PATH=direct: ten round trips to MongoDB a request, one after the other. Kept only
- * to be measured against. Reads are by `_id`, the cheapest there is; a failure is an internal error.
+ * to be measured against. Reads are by `_id`, the cheapest there is, or by a filter; a failure is an internal error.
  */
-export function createDirectDataRoute(database: Db): RequestHandler {
+export function createDirectDataRoute(database: Db, readBy: '_id' | 'filter'): RequestHandler {
   const records = database.collection<Write>(names.collection);
-  let newestId: ObjectId | undefined;
+  let newestId = new ObjectId();
   return async (_request, response) => {
     const timestamp = new Date();
     const writes = createWrites(timestamp);
     for (const write of writes) await records.insertOne(write, { writeConcern: { w: 1, journal: true } });
-    const reads = [];
+    const ids = [];
     for (let index = 0; index < readsPerRequest; index++) {
-      const document = newestId && (await records.findOne({ _id: newestId }));
-      reads.push(document?._id ?? null);
+      const document = await records.findOne(
+        readBy === 'filter' ? { type: 'write', index } : { _id: newestId },
+      );
+      ids.push(document?._id ?? null);
     }
-    newestId = writes[0]?._id;
-    response.json({ status: 'success', reads, writes: writes.map((write) => write._id), timestamp });
+    newestId = writes[0]?._id ?? newestId;
+    response.json({ status: 'success', reads: ids, writes: writes.map((write) => write._id), timestamp });
   };
 }

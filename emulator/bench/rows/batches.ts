@@ -1,6 +1,8 @@
 /** CPU and rates at several sizes of a publish and of a message, with a raw client. */
-import type { FigureKind } from '../figures.ts';
-import { alternate, type Cost, costOf, type Run, withRunners, withTopic } from '../run.ts';
+
+import { alternate } from '../../../stress-test/bench/alternate.ts';
+import type { FigureKind } from '../../../stress-test/bench/figures.ts';
+import { type Cost, costOf, type Run, withRunners, withTopic } from '../run.ts';
 
 const row = 'batches' as const;
 const sizes = [300, 3_000, 100_000];

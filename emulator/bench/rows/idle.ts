@@ -1,7 +1,7 @@
 /** CPU of a server that nobody asks anything: without streams, and with ten that wait. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { cpuTimeMs } from '../../../stress-test/bench/cpu-time.ts';
-import type { FigureKind } from '../figures.ts';
+import type { FigureKind } from '../../../stress-test/bench/figures.ts';
 import { type Run, type Runner, withRunners } from '../run.ts';
 
 const streamCount = 10;

@@ -7,12 +7,13 @@
 import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import { alternate } from '../../../stress-test/bench/alternate.ts';
+import type { FigureKind } from '../../../stress-test/bench/figures.ts';
 import { type Cgroup, createCgroup, whyNoCgroup } from '../cgroup.ts';
 import { ours, type Server } from '../contenders.ts';
-import type { FigureKind } from '../figures.ts';
 import { untilPublished } from '../first-publish.ts';
 import { createRawClient, type RawClient } from '../raw-client.ts';
-import { alternate, type Run } from '../run.ts';
+import type { Run } from '../run.ts';
 import { fill } from './start.ts';
 
 const topic = 'projects/bench/topics/limits';

@@ -2,9 +2,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { FigureKind } from '../figures.ts';
+import { alternate } from '../../../stress-test/bench/alternate.ts';
+import type { FigureKind } from '../../../stress-test/bench/figures.ts';
 import type { Order, Outcome } from '../official-client.ts';
-import { alternate, type Cost, costOf, type Run, type Runner, withRunners, withTopic } from '../run.ts';
+import { type Cost, costOf, type Run, type Runner, withRunners, withTopic } from '../run.ts';
 
 const bytes = 3_000;
 const row = 'official' as const;

@@ -1,9 +1,11 @@
 /** Start to first publish: with an empty folder, and with a backlog that a kill -9 left behind. */
+
+import { alternate } from '../../../stress-test/bench/alternate.ts';
+import type { FigureKind } from '../../../stress-test/bench/figures.ts';
 import { type Contender, ours } from '../contenders.ts';
-import type { FigureKind } from '../figures.ts';
 import { untilPublished } from '../first-publish.ts';
 import { createRawClient } from '../raw-client.ts';
-import { alternate, type Run } from '../run.ts';
+import type { Run } from '../run.ts';
 
 const topic = 'projects/bench/topics/start';
 const kind: Omit<FigureKind, 'name'> = { row: 'start', unit: 'ms', better: 'lower', target: 500 };

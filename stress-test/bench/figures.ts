@@ -1,10 +1,8 @@
 /** What was measured: figures by row, each with the values of every contender's runs. */
 
-export const rowNames = ['official', 'batches', 'memory', 'start', 'idle', 'restart', 'limits'] as const;
-export type RowName = (typeof rowNames)[number];
-
 export interface FigureKind {
-  row: RowName;
+  /** The part of the report that it stands in. */
+  row: string;
   name: string;
   unit: string;
   /** Which direction is better, and what ours must reach. */
@@ -16,6 +14,8 @@ export interface Figure extends FigureKind {
   /** By contender, a value a run. */
   values: Record<string, number[]>;
 }
+
+type Combine = (own: number, other: number) => number;
 
 export class Figures {
   readonly all: Figure[] = [];
@@ -30,6 +30,19 @@ export class Figures {
     }
     figure.values[contender] ??= [];
     figure.values[contender].push(value);
+  }
+
+  /**
+   * A figure of its own, run by run, of two contenders' values of another; of none where there is no such number,
+   * as when nothing was answered.
+   */
+  derive(kind: FigureKind, of: string, others: [own: string, other: string], calculate: Combine): void {
+    const figure = this.all.find(({ row, name }) => row === kind.row && name === of);
+    const [own = [], other = []] = others.map((contender) => figure?.values[contender]);
+    for (const [run, ownValue] of own.entries()) {
+      const value = calculate(ownValue, other[run] ?? Number.NaN);
+      if (Number.isFinite(value)) this.add(kind, others[0], value);
+    }
   }
 
   note(text: string): void {

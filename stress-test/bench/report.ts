@@ -1,36 +1,26 @@
 /** The table in Markdown: medians with the least and the most, and how ours compares. */
-import { type Figure, type Figures, median, type RowName, rowNames } from './figures.ts';
+import { type Figure, type Figures, median } from './figures.ts';
 import type { Machine } from './machine.ts';
-import type { BenchOptions } from './options.ts';
 
-const titles: Record<RowName, string> = {
-  official: 'The official Node client, messages of 3,000 B, 1,000 a publish',
-  batches: 'A raw gRPC client: messages a publish × their size',
-  memory: 'Memory against a backlog, messages of 3,000 B, MB of 1,000,000 B',
-  start: 'Start to first publish',
-  idle: 'Idle',
-  restart: 'After a restart',
-  limits: 'In a cgroup of 256 MiB and half a core, messages of 3,000 B',
-};
+export interface Report {
+  machine: Machine;
+  /** How it was measured, a line each. */
+  head: string[];
+  /** Those that were measured, in their order. */
+  rows: readonly string[];
+  /** What stands over a row. */
+  titles: Readonly<Record<string, string>>;
+}
 
-export function writeReport(
-  figures: Figures,
-  machine: Machine,
-  { rows, scale, isQuick }: BenchOptions,
-): string {
+export function writeReport(figures: Figures, { machine, head, rows, titles }: Report): string {
   const { commit, cores, processor, memoryBytes, system, node, disk } = machine;
   const lines = [
     `Commit ${commit}; ${cores} cores of ${processor}, ${Math.round(memoryBytes / 1e9)} GB, ${system}, Node ${node}, disk ${disk}.`,
-    `Medians of ${scale.runs} runs (least–most), ${scale.starts} of a start; ours and the others in turn. The ratio is how many times better ours is.`,
+    ...head,
   ];
-  if (isQuick) lines.push('Quick: too short to be quoted.');
-  for (const row of rowNames.filter((name) => rows.includes(name))) {
-    lines.push(
-      '',
-      `### ${row}: ${titles[row]}`,
-      '',
-      ...writeRow(figures.all.filter((figure) => figure.row === row)),
-    );
+  for (const row of rows) {
+    const own = figures.all.filter((figure) => figure.row === row);
+    lines.push('', `### ${row}: ${titles[row]}`, '', ...writeRow(own));
   }
   if (figures.notes.length > 0) lines.push('', ...figures.notes.map((note) => `- ${note}`));
   return `${lines.join('\n')}\n`;

@@ -1,0 +1,30 @@
+/**
+ * Publishes documents as the api does under the load of many users, and ends when the broker has confirmed them.
+ *
+ *   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node stress-test/bench/fill.ts 1000000
+ */
+import { createWrites, writesPerRequest } from '@assessment/api/envelope';
+import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { createPublisher } from '@assessment/api/publisher';
+import { createPubSub, openTopic } from '@assessment/api/pubsub';
+import { z } from 'zod';
+
+const users = 256;
+const timeoutMs = 60_000;
+
+const { PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID } = sharedVariables;
+const pubsub = createPubSub(readEnvironmentOrExit(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID })));
+const topic = openTopic(pubsub, names.topic, { timeoutMs });
+const publisher = createPublisher((data) => topic.publishMessage({ data }), {
+  timeoutMs,
+  concurrency: 4,
+  envelopeWritesMax: 1_000,
+  bytesMax: 64 * 1024 * 1024,
+});
+let left = Number(process.argv[2]) / writesPerRequest;
+await Promise.all(
+  Array.from({ length: users }, async () => {
+    while (left-- > 0) await publisher.publish(createWrites(new Date()));
+  }),
+);
+await pubsub.close();

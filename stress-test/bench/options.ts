@@ -1,0 +1,91 @@
+/** The command line of the bench. */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { BadUsage } from '../options.ts';
+import { full, quick, type Scale } from './scale.ts';
+import { type RowName, rowNames, titles } from './titles.ts';
+
+const roundsMax = 100;
+const defaultFolder = join(import.meta.dirname, '../out');
+
+export const help = `Measures the system side by side with what it is compared with, and prints one table.
+
+  npm run bench -- [--only ROWS] [--rounds N] [--quick] [--out FOLDER]
+
+  --only ROWS     such as steady or, several, steady,drain; default: all of them
+  --rounds N      1 to ${roundsMax}; default ${full.rounds}. In each, everything of a row is measured in turn
+  --quick         a minute or two, for a look or a smoke test; its figures are too short to be quoted
+  --out FOLDER    where bench.json and bench.svg are written; made if its parent is there; default stress-test/out
+  --help          this text
+
+Rows:
+${rowNames.map((row) => `  ${row.padEnd(16)}${titles[row]}`).join('\n')}
+
+Examples:
+  npm run bench -- --only steady --rounds 5
+  npm run bench -- --quick --out /tmp/bench
+
+Needs wrk and, for two rows, k6. Everything runs on this machine, on free ports of loopback, in folders of its own
+that are removed at the end, up to 15 GB of TMPDIR. Ctrl-C ends all that was started.
+Exit code: 0 measured, whether or not a figure reaches what it must; 1 a run failed; 2 bad usage, or a part is not
+there.
+`;
+
+export interface BenchOptions {
+  rows: RowName[];
+  scale: Scale;
+  isQuick: boolean;
+  folder: string;
+}
+
+const flags = {
+  only: { type: 'string' },
+  rounds: { type: 'string' },
+  quick: { type: 'boolean' },
+  out: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** @throws BadUsage. */
+export function readOptions(args: string[]): BenchOptions | 'help' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  const scale = values.quick ? quick : full;
+  return {
+    rows: values.only === undefined ? rowNames : readRows(values.only),
+    scale: values.rounds === undefined ? scale : { ...scale, rounds: readRounds(values.rounds) },
+    isQuick: values.quick ?? false,
+    folder: readFolder(values.out ?? defaultFolder),
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: flags, strict: true }).values;
+  } catch (cause) {
+    throw new BadUsage((cause as Error).message, { cause });
+  }
+}
+
+function readRows(text: string): RowName[] {
+  const wanted = text.split(',');
+  for (const row of wanted) {
+    if (!rowNames.includes(row as RowName)) {
+      throw new BadUsage(`--only: there is no "${row}", wants of ${rowNames.join(' ')}`);
+    }
+  }
+  return rowNames.filter((row) => wanted.includes(row));
+}
+
+function readRounds(text: string): number {
+  const value = /^\d{1,3}$/.test(text) ? Number(text) : 0;
+  if (value < 1 || value > roundsMax) {
+    throw new BadUsage(`--rounds: wants a whole number from 1 to ${roundsMax}`);
+  }
+  return value;
+}
+
+function readFolder(text: string): string {
+  if (text === '') throw new BadUsage('--out: wants a folder');
+  return text;
+}

@@ -1,0 +1,72 @@
+/**
+ * The figures as an SVG: a strip for each that has something to compare with, bars of the medians, lines from the least
+ * to the most, and a mark at what must be reached. Each strip has a scale of its own, from 0.
+ */
+import { type Figure, median } from './figures.ts';
+import type { Machine } from './machine.ts';
+
+const width = 960;
+const labelWidth = 400;
+const barsWidth = width - labelWidth - 110;
+const barHeight = 14;
+const gap = 10;
+const colours = ['#2563eb', '#94a3b8', '#64748b', '#cbd5e1'];
+const text = { large: 'font-size="15" font-weight="bold"', plain: 'font-size="11"' } as const;
+
+export function writePlot(figures: readonly Figure[], machine: Machine): string {
+  const shown = figures.filter(
+    ({ values, target }) => Object.keys(values).length > 1 || target !== undefined,
+  );
+  const parts: string[] = [];
+  let y = 24;
+  const put = (x: number, line: string, style: string) => {
+    parts.push(`<text x="${x}" y="${y}" ${style}>${escapeXml(line)}</text>`);
+  };
+  put(10, `Commit ${machine.commit}, ${machine.cores} cores of ${machine.processor}`, text.large);
+  let row = '';
+  for (const figure of shown) {
+    if (figure.row !== row) {
+      row = figure.row;
+      y += 34;
+      put(10, row, text.large);
+      y += 8;
+    }
+    parts.push(...drawStrip(figure, y));
+    y += stripHeight(figure) + gap;
+  }
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 10}" font-family="sans-serif">`,
+    '<rect width="100%" height="100%" fill="white"/>',
+    ...parts,
+    '</svg>\n',
+  ].join('\n');
+}
+
+function stripHeight({ values }: Figure): number {
+  return Object.keys(values).length * barHeight;
+}
+
+function drawStrip(figure: Figure, top: number): string[] {
+  const { name, unit, values, target } = figure;
+  const most = Math.max(...Object.values(values).flat(), target ?? 0) || 1;
+  const x = (value: number) => labelWidth + (value / most) * barsWidth;
+  const bars = Object.entries(values).map(([contender, all], index) => {
+    const middle = median(all);
+    const y = top + index * barHeight;
+    const lineY = y + barHeight / 2;
+    const label = `${name}${unit && unit !== '×' ? `, ${unit}` : ''}: ${contender}`;
+    return [
+      `<text x="${labelWidth - 8}" y="${y + 11}" text-anchor="end" ${text.plain}>${escapeXml(label)}</text>`,
+      `<rect x="${labelWidth}" y="${y + 2}" width="${x(middle) - labelWidth}" height="${barHeight - 4}" fill="${colours[index] ?? '#e2e8f0'}"/>`,
+      `<line x1="${x(Math.min(...all))}" x2="${x(Math.max(...all))}" y1="${lineY}" y2="${lineY}" stroke="black"/>`,
+      `<text x="${x(Math.max(...all, middle)) + 6}" y="${y + 11}" ${text.plain}>${middle.toLocaleString('en', { maximumSignificantDigits: 3 })}</text>`,
+    ].join('\n');
+  });
+  if (target === undefined) return bars;
+  const mark = `<line x1="${x(target)}" x2="${x(target)}" y1="${top}" y2="${top + stripHeight(figure)}" stroke="#dc2626" stroke-width="2"/>`;
+  return [...bars, mark];
+}
+
+function escapeXml(line: string): string {
+  return line.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}

@@ -1,0 +1,64 @@
+/** How fast the writer stores a backlog, beside a bare bulkWrite loop of the same documents on the same MongoDB. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { alternate } from '../alternate.ts';
+import { ours, type Run, withSubjects } from '../run.ts';
+import { type System, startSystem } from '../subjects.ts';
+
+const row = 'drain' as const;
+const name = 'documents stored';
+const bare = 'bare bulkWrite';
+const run = promisify(execFile);
+const pollMs = 20;
+
+export async function measureDrain({ scale, figures, say }: Run): Promise<void> {
+  await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
+    await alternate(scale.rounds, [ours, bare], async (contender, round) => {
+      say(`round ${round + 1} of ${scale.rounds}: ${contender}`);
+      const perSecond =
+        contender === ours
+          ? await drain(system, scale.backlogWrites)
+          : await loop(system, scale.backlogWrites);
+      figures.add({ row, name, unit: '/s', better: 'higher' }, contender, perSecond);
+    });
+  });
+  figures.derive(
+    { row, name: 'documents stored, of those of the loop', unit: '×', better: 'higher', target: 0.85 },
+    name,
+    [ours, bare],
+    (own, other) => own / other,
+  );
+}
+
+/** From the first document that is stored on, so that the start of the process does not count. */
+async function drain({ writers: [writer], broker, counts }: System, count: number): Promise<number> {
+  await writer?.stop();
+  await run(process.execPath, [join(import.meta.dirname, '../fill.ts'), String(count)], {
+    env: { ...process.env, PUBSUB_EMULATOR_HOST: broker.host },
+  });
+  await writer?.restart();
+  const first = await untilStored(1);
+  const last = await untilStored(count);
+  return ((last.stored - first.stored) * 1_000) / (last.at - first.at);
+
+  async function untilStored(wanted: number) {
+    for (;;) {
+      const { stored } = await counts();
+      if (stored >= wanted) return { stored, at: performance.now() };
+      await pause(pollMs);
+    }
+  }
+}
+
+async function loop({ mongoDb }: System, count: number): Promise<number> {
+  const { stdout } = await run(
+    process.execPath,
+    [join(import.meta.dirname, '../bulk-loop.ts'), String(count)],
+    {
+      env: { ...process.env, MONGODB_URI: mongoDb.uri },
+    },
+  );
+  return Number(stdout);
+}

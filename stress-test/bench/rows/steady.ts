@@ -1,0 +1,28 @@
+/** What the way of a write costs and carries while the writer keeps up, beside an answer that costs nothing. */
+import { addMeasurement, alternateWrk, ours, type Run, staticExpress, withSubjects } from '../run.ts';
+import { startStatic, startSystem } from '../subjects.ts';
+
+const row = 'steady' as const;
+const connections = 256;
+const targets = { rate: 8_000, stored: 40_000, backlog: 1 };
+
+export async function measureSteady(run: Run): Promise<void> {
+  const { scale, figures } = run;
+  await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, (subjects) =>
+    alternateWrk(run, subjects, { connections, seconds: scale.seconds }, (name, measurement) =>
+      addMeasurement(figures, row, name, measurement, { targets }),
+    ),
+  );
+  figures.derive(
+    { row, name: 'requests, of those of static Express', unit: '×', better: 'higher', target: 0.3 },
+    'requests',
+    [ours, staticExpress],
+    (own, other) => own / other,
+  );
+  figures.derive(
+    { row, name: 'CPU a request, api, of that of static Express', unit: '×', better: 'lower', target: 2 },
+    'CPU a request, api',
+    [ours, staticExpress],
+    (own, other) => own / other,
+  );
+}

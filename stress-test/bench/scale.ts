@@ -1,0 +1,46 @@
+/** How much is measured. */
+export interface Scale {
+  rounds: number;
+  /** Before the first round, so that the code is compiled. */
+  warmSeconds: number;
+  /** Of one load of wrk. */
+  seconds: number;
+  /** Of the load that stands for the assessment's users. */
+  users: number;
+  usersSeconds: number;
+  /** What k6 is told of the profile. */
+  k6Args: string[];
+  thinkSeconds: number;
+  /** Documents that the writer has to drain. */
+  backlogWrites: number;
+  /** Users of the load at a fixed rate, one request a second each. */
+  fixedRate: number;
+  /** Documents in the collection, growing. */
+  collectionWrites: number[];
+}
+
+export const full: Scale = {
+  rounds: 3,
+  warmSeconds: 5,
+  seconds: 10,
+  users: 10_000,
+  usersSeconds: 60,
+  k6Args: ['-e', 'PROFILE=short'],
+  thinkSeconds: 5,
+  backlogWrites: 1_000_000,
+  fixedRate: 1_000,
+  collectionWrites: [10_000, 100_000, 1_000_000, 10_000_000],
+};
+
+export const quick: Scale = {
+  rounds: 1,
+  warmSeconds: 1,
+  seconds: 2,
+  users: 100,
+  usersSeconds: 2,
+  k6Args: ['--vus', '20', '--duration', '2s'],
+  thinkSeconds: 1,
+  backlogWrites: 5_000,
+  fixedRate: 50,
+  collectionWrites: [1_000, 3_000],
+};

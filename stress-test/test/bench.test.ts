@@ -1,0 +1,49 @@
+/** The bench runs through: every row is measured, or says why not. No figure is judged, since the machine is busy. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { needs } from '../../test/parts.ts';
+import { createFolder } from '../../test/process.ts';
+import type { Figure } from '../bench/figures.ts';
+import { rowNames } from '../bench/titles.ts';
+
+const run = promisify(execFile);
+const main = join(import.meta.dirname, '../bench/main.ts');
+
+for (const row of rowNames) {
+  test(`npm run bench measures ${row} and writes table, JSON and plot`, needs('mongodb', 'wrk'), async () => {
+    const folder = createFolder();
+    const { stdout, stderr } = await run(process.execPath, [main, '--quick', '--only', row, '--out', folder]);
+    assert.equal(stderr, '', 'no progress where nobody looks');
+    const json = JSON.parse(readFileSync(join(folder, 'bench.json'), 'utf8'));
+    const { all: figures, notes } = json as { all: Figure[]; notes: string[] };
+    const plot = readFileSync(join(folder, 'bench.svg'), 'utf8');
+    assert.match(plot, /^<svg [\s\S]*<\/svg>\n$/);
+    assert.match(stdout, new RegExp(`^### ${row}: `, 'm'));
+    const isExplained = notes.some((note) => note.startsWith(`${row}: `));
+    assert.ok(figures.length > 0 || isExplained, stdout);
+    for (const { name, values, target } of figures) {
+      const all = Object.values(values).flat();
+      assert.ok(all.every(Number.isFinite), `${name}: ${JSON.stringify(values)}`);
+      assert.ok(stdout.includes(`| ${name}`), `${name} is missing in\n${stdout}`);
+      if (target !== undefined) assert.ok(plot.includes(`>${name}`), `${name} is not plotted`);
+      if (/failed|missing|too many/.test(name)) assert.deepEqual([...new Set(all)], [0], name);
+    }
+  });
+}
+
+test('npm run bench says what it wants when its flags are wrong', async () => {
+  for (const [flags, message] of [
+    [['--only', 'nothing'], /^--only: there is no "nothing", wants of steady/],
+    [['--rounds', '0'], /^--rounds: wants a whole number from 1 to 100/],
+    [['--out', ''], /^--out: wants a folder/],
+  ] as const) {
+    await assert.rejects(
+      run(process.execPath, [main, ...flags]),
+      ({ code, stderr }) => code === 2 && message.test(stderr) && /--help/.test(stderr),
+    );
+  }
+});
