@@ -5,7 +5,7 @@ import { findProgram } from '../../parts.ts';
 import { startProcess } from '../../process.ts';
 import type { Fields } from '../manifests.ts';
 import { type Cluster, secondsSince, type Workload, workloads } from './cluster.ts';
-import { readFindings, runInPod, startLoad } from './load.ts';
+import { type Judged, readFindings, runInPod, startLoad } from './load.ts';
 import type { CheckName } from './options.ts';
 import { cleanUp, setUp } from './scripts.ts';
 
@@ -46,12 +46,25 @@ export const checks: Record<CheckName, Check> = {
   cleanup: cleanUp,
 };
 
-/** @param isAllowed whether a failure of that kind may be among the answers; none by default */
+/** The audit's, and each kind of failed request that may not be among the answers. */
+export function findAllProblems(findings: Judged, isAllowed: (kind: string) => boolean): string[] {
+  const failed = Object.entries(findings.run.failures).filter(([kind]) => !isAllowed(kind));
+  return [...failed.map(([kind, count]) => `${count} requests failed: ${kind}.`), ...findings.problems];
+}
+
+const none = () => false;
+
+/** As the audit's load names it: one without the header, or no answer at all, is another kind. */
+export function isRefusal(kind: string): boolean {
+  return /^503 [a-z_]+$/.test(kind);
+}
+
+/** @param isAllowed whether a failure of that kind may be among the answers */
 async function underLoad(
   { cluster, connections, say }: Proof,
   name: CheckName,
   disturb: () => Promise<string>,
-  isAllowed: (kind: string) => boolean = () => false,
+  isAllowed: (kind: string) => boolean = none,
 ): Promise<Seen> {
   say('the load begins');
   const load = await startLoad(cluster, name, connections);
@@ -62,9 +75,7 @@ async function underLoad(
   await load.stop();
   say('the audit waits until all is stored');
   const findings = await load.findings();
-  const refused = Object.entries(findings.run.failures).filter(([kind]) => !isAllowed(kind));
-  const problems = refused.map(([kind, count]) => `${count} requests failed: ${kind}.`);
-  return { said, problems: [...problems, ...findings.problems], findings };
+  return { said, problems: findAllProblems(findings, isAllowed), findings };
 }
 
 /** Gracefully, as a drain of its node does. */
@@ -86,12 +97,7 @@ async function restart({ cluster }: Proof, workload: Workload): Promise<string> 
 
 /** While it is away every request has to be answered, with 503 and Retry-After, and once it is back none more. */
 async function deleteEmulatorPod(proof: Proof, name: CheckName): Promise<Seen> {
-  const away = await underLoad(
-    proof,
-    name,
-    () => deletePod(proof, workloads.emulator),
-    (kind) => /^503 [a-z_]+$/.test(kind),
-  );
+  const away = await underLoad(proof, name, () => deletePod(proof, workloads.emulator), isRefusal);
   const back = await underLoad(proof, name, async () => 'none since');
   const refused = Object.values(away.findings?.run.failures ?? {}).reduce((sum, count) => sum + count, 0);
   const problems = [...away.problems, ...back.problems];
@@ -128,12 +134,9 @@ async function refill({ cluster, connections, say }: Proof, name: CheckName): Pr
   say('the writer is back');
   await cluster.waitUntilReady(workloads.writer);
   const findings = await load.findings();
-  const problems = [...findings.problems];
+  const problems = findAllProblems(findings, none);
   if (before === 0) problems.push('There was no backlog to refill from.');
   if (before !== after) problems.push(`${before} envelopes before, ${after} after.`);
-  for (const [kind, count] of Object.entries(findings.run.failures)) {
-    problems.push(`${count} requests failed: ${kind}.`);
-  }
   return { said: `${after} of ${before} envelopes are back`, problems, findings };
 }
 
