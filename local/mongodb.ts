@@ -128,8 +128,9 @@ async function ping(uri: string): Promise<void> {
   }
 }
 
+/** Nor its options, among which may be a password of a key file or of a proxy. */
 export function withoutPassword(uri: string): string {
-  return uri.replace(/^(mongodb(?:\+srv)?:\/\/)[^/]*@/, '$1***@');
+  return uri.replace(/^(mongodb(?:\+srv)?:\/\/)[^/]*@/, '$1***@').replace(/\?.*$/s, '');
 }
 
 function stuckWithData(folder: string, error: unknown): StartError {

@@ -36,7 +36,8 @@ type PartName =
   | 'python'
   | 'go'
   | 'java'
-  | 'shellcheck';
+  | 'shellcheck'
+  | 'openssl';
 
 const root = join(import.meta.dirname, '..');
 const projectId = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
@@ -61,6 +62,7 @@ const wanted: Record<PartName, string> = {
   go: 'go on PATH (https://go.dev/dl)',
   java: 'java and mvn (Debian: default-jdk-headless, maven)',
   shellcheck: 'shellcheck on PATH (Debian: shellcheck)',
+  openssl: 'openssl on PATH',
 };
 
 const isHere: Record<PartName, () => boolean> = {
@@ -74,6 +76,7 @@ const isHere: Record<PartName, () => boolean> = {
   go: () => findExecutable('go') !== undefined,
   java: () => findExecutable('javac') !== undefined && findExecutable('mvn') !== undefined,
   shellcheck: () => findExecutable('shellcheck') !== undefined,
+  openssl: () => findExecutable('openssl') !== undefined,
 };
 
 /** Where a part keeps its data, a folder of its own without; and what runs it, such as `['sh', '-c', …]`. */
@@ -87,7 +90,12 @@ export async function startMongoDb({
   folder = createFolder(),
   wrapper = [],
   storage = [],
-}: Place & { storage?: string[] } = {}): Promise<MongoDb> {
+  pemFile,
+}: Place & {
+  storage?: string[];
+  /** A certificate and its key: with it MongoDB takes TLS alone, and wants to know who asks. */
+  pemFile?: string;
+} = {}): Promise<MongoDb> {
   const command = findMongoDb();
   if (!command) throw new Error(`missing: ${wanted.mongodb}`);
   const port = await findFreePort();
@@ -97,6 +105,14 @@ export async function startMongoDb({
         ...['--standalone', '--storage-path', folder, '--cache-size', '256M'],
         ...['--write-tickets', '10', '--sync-on-commit', ...storage],
       ];
+  if (pemFile !== undefined) {
+    args.push(
+      '--auth',
+      ...(command.endsWith('mongod')
+        ? ['--tlsMode', 'requireTLS', '--tlsCertificateKeyFile', pemFile]
+        : ['--tls-cert-file', pemFile, '--tls-key-file', pemFile]),
+    );
+  }
   const running = await startProcess({
     ...wrap([command, ...args, '--port', String(port)], wrapper),
     ready: /listening on|Waiting for connections/,

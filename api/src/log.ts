@@ -13,5 +13,10 @@ export function createLogger(name: string, level: string): Logger {
  */
 function describeError(error: Error) {
   const { type, message, code, stack } = pino.stdSerializers.err(error);
-  return { type, message, code, stack };
+  return { type, message: withoutValues(message), code, stack: withoutValues(stack) };
+}
+
+/** MongoDB quotes what a document holds in `E11000 duplicate key error … dup key: { payload: "…" }`, up to the stack. */
+function withoutValues(text: string): string {
+  return text.replace(/ dup key: [\s\S]*?(?=\n {4}at |$)/g, '');
 }

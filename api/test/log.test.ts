@@ -23,3 +23,18 @@ test('logs of an error what it says and its causes, and none of the documents an
   assert.match(err.message, /^not stored.*connect ECONNREFUSED/);
   assert.doesNotMatch(line, /secret|id 999/);
 });
+
+test('logs of a duplicate key which index it is, and not its value', () => {
+  const program = `
+    import { createLogger } from '@assessment/api/log';
+    import { MongoServerError } from 'mongodb';
+    const errmsg = 'E11000 duplicate key error collection: a.b index: payload_1 dup key: { payload: "a \\n secret" }';
+    createLogger('writer', 'info').warn({ err: new MongoServerError({ errmsg, code: 11000 }) }, 'bulkWrite failed');
+  `;
+  const args = ['--input-type=module', '--eval', program];
+  const line = execFileSync(process.execPath, args, { cwd: import.meta.dirname, encoding: 'utf8' });
+  const { err } = JSON.parse(line);
+  assert.equal(err.message, 'E11000 duplicate key error collection: a.b index: payload_1');
+  assert.match(err.stack, /index: payload_1\n {4}at /);
+  assert.doesNotMatch(line, /secret/);
+});

@@ -156,8 +156,9 @@ test('says that nothing answers at MONGODB_URI, without its password', async () 
   assert.ok(!machine.text().includes('secret'));
 });
 
-test('hides user and password of a URI', () => {
+test('hides user, password and options of a URI', () => {
   assert.equal(withoutPassword('mongodb://a:b%40c@host:1/db'), 'mongodb://***@host:1/db');
-  assert.equal(withoutPassword('mongodb+srv://a:b@host/db?x=@'), 'mongodb+srv://***@host/db?x=@');
+  assert.equal(withoutPassword('mongodb+srv://a:b@host/db?x=@'), 'mongodb+srv://***@host/db');
   assert.equal(withoutPassword('mongodb://host:1/db'), 'mongodb://host:1/db');
+  assert.equal(withoutPassword('mongodb://h/?proxyPassword=secret'), 'mongodb://h/');
 });

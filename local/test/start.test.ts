@@ -10,6 +10,7 @@ import { type Broker, type MongoDb, needs, startBroker, startMongoDb } from '../
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
 import { isAlive, type RecordedProcess } from '../processes.ts';
 import { readRun } from '../run-state.ts';
+import { listenersOf } from './listeners.ts';
 
 const program = join(import.meta.dirname, '..', 'start.ts');
 const ready = /Ctrl-C stops everything/;
@@ -88,6 +89,13 @@ test('starts all four parts, revives each, and keeps the data', both, async () =
   const children = childrenOf(dataFolder);
   assert.deepEqual(children.map(({ name }) => name).sort(), ['API', 'Broker', 'MongoDB', 'Writer']);
   await untilStored(apiUrl, 5);
+  for (const { name, pid } of [...children, { name: 'npm start', pid: local.pid() }]) {
+    assert.deepEqual(
+      listenersOf(pid),
+      name === 'npm start' ? [] : [{ isLoopback: true }],
+      `${name} listens on loopback alone`,
+    );
+  }
 
   for (const { name, pid } of children) {
     process.kill(pid, 'SIGKILL');
@@ -148,6 +156,14 @@ test('ends at its start what guard and all left running', both, async () => {
   assert.match(next.output(), /API \(process \d+\) was ended[\s\S]*Writer \(process \d+\) was ended/);
   assert.deepEqual(children.filter(isAlive), []);
   assert.equal(await interrupt(next), 0);
+});
+
+test('listens on every address with the api alone, and only when HOST says so', both, async () => {
+  const { env, dataFolder } = await createSettings();
+  await using local = await startLocal({ ...env, HOST: '0.0.0.0' });
+  assert.deepEqual(listenersOf(childOf(dataFolder, 'API').pid), [{ isLoopback: false }]);
+  assert.deepEqual(listenersOf(childOf(dataFolder, 'Writer').pid), [{ isLoopback: true }]);
+  assert.equal(await interrupt(local), 0);
 });
 
 test('refuses a second one on the same data, and the first goes on', both, async () => {
