@@ -134,6 +134,15 @@ test('every variable is one that its process reads, with a value that it takes',
   assert.ok(config.dataDir.startsWith(`${volume}/`), 'its folder is on the volume');
 });
 
+test('a Secret that is there goes before the addresses that anybody may read', () => {
+  for (const workload of [api, writer]) {
+    assert.deepEqual(containerOf(workload).envFrom, [
+      { configMapRef: { name: 'connections' } },
+      { secretRef: { name: 'connections', optional: true } },
+    ]);
+  }
+});
+
 test('the emulator refuses a publish before its volume is full', () => {
   const { storage } = emulator.spec.volumeClaimTemplates[0].spec.resources.requests;
   const [, gibibytes] = /^(\d+)Gi$/.exec(storage) ?? [];

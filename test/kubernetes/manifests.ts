@@ -40,8 +40,9 @@ export function containerOf({ spec }: Manifest): Fields {
 /** What a workload's process finds in its environment. */
 export function environmentOf(workload: Manifest): Record<string, string> {
   const container = containerOf(workload);
-  const fromMaps = (container.envFrom ?? []).map(
-    ({ configMapRef }: Fields) => find('ConfigMap', configMapRef.name).data,
+  // A Secret is optional and not part of the manifests.
+  const fromMaps = (container.envFrom ?? []).flatMap(({ configMapRef }: Fields) =>
+    configMapRef ? find('ConfigMap', configMapRef.name).data : [],
   );
   const own = (container.env ?? []).map(({ name, value, valueFrom }: Fields) => {
     const key = valueFrom?.configMapKeyRef;
