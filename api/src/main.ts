@@ -16,6 +16,9 @@ import { createDataRoute } from './routes/data.ts';
 import { createDirectDataRoute } from './routes/direct-data.ts';
 import { listen } from './server.ts';
 
+/** 10,000 users who come at once are let in within seconds, at 20 turns a second of a busy event loop. */
+const acceptsPerTurn = 64;
+
 /** The driver's default, for the write path that is measured against. */
 const directPoolSizeMax = 100;
 
@@ -85,9 +88,10 @@ const app = createApp({
   logger,
   isServing: () => isServing,
 });
+const overloadedCount = metrics.refused.labels('overloaded');
 const admission = createAdmission(app, {
   inFlightMax: config.IN_FLIGHT_MAX,
-  onRefused: (error) => metrics.refused.inc({ code: error.code }),
+  onRefused: () => overloadedCount.inc(),
 });
 metrics.watch('api_requests_in_flight', 'Requests under /api/ being answered.', admission.inFlight);
 metrics.watch('api_publish_outstanding_bytes', 'Writes that wait for their confirmation.', () => {
@@ -108,6 +112,7 @@ const server = await listen(admission.listener, {
   host: config.HOST,
   port: config.PORT,
   connectionsMax: config.CONNECTIONS_MAX,
+  acceptsPerTurn,
 }).catch((error: Error) => {
   logger.fatal(error.message);
   process.exit(1);

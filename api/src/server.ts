@@ -1,5 +1,4 @@
 /** The HTTP server of every process: its limits on slow, idle and greedy clients, and how it closes. */
-import { once } from 'node:events';
 import {
   createServer,
   type IncomingMessage,
@@ -7,10 +6,10 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
-import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiError, type FailureCode } from './errors.ts';
+import { openListeners } from './listeners.ts';
 import { secure, securityLines } from './security-headers.ts';
 
 export interface ListenOptions {
@@ -18,6 +17,8 @@ export interface ListenOptions {
   port: number;
   /** Open sockets; over it a new connection is closed at once. */
   connectionsMax: number;
+  /** Connections accepted in one turn of the event loop (listeners.ts); one without it. */
+  acceptsPerTurn?: number;
   /** For tests, which have no time for the real ones. */
   timeouts?: Partial<typeof defaultTimeouts>;
 }
@@ -86,26 +87,20 @@ export async function listen(listener: RequestListener, options: ListenOptions):
       refuse(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
     });
   });
-  server.maxConnections = options.connectionsMax;
   server.on('clientError', (error, socket: CountedSocket) => {
     // An answer that is under way is the only one that may be sent: the request may have been carried out.
     if ((socket[waiting] ?? 0) > 0) socket.destroy();
     else refuseConnection(error, socket);
   });
-  server.listen({ host: options.host, port: options.port, backlog });
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
+  const listeners = await openListeners(server, { acceptsPerTurn: 1, ...options, backlog }).catch((cause) => {
     const { code } = cause as NodeJS.ErrnoException;
     const why = code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be listened on (${code})`;
     throw new Error(`PORT: ${options.host}:${options.port} ${why}; set HOST or PORT to another`, { cause });
-  }
+  });
   return {
-    port: (server.address() as AddressInfo).port,
+    port: listeners.port,
     async close() {
-      const closed = once(server, 'close');
-      // http's own close() would also cut idle connections at once, on which a request may be on its way.
-      NetServer.prototype.close.call(server);
+      const closed = listeners.close();
       await pause(lastRequestMs);
       // Again and again: a connection whose request is answered only now becomes idle only now.
       const sweep = setInterval(() => server.closeIdleConnections(), lastRequestMs);
