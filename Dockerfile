@@ -8,7 +8,7 @@
 # reproducible as the base: packages come from the lock file with their checksums, sources run as they are.
 # No HEALTHCHECK: the kubelet ignores it, and its own probes ask the same paths (k8s/).
 
-ARG BASE_IMAGE=node:26-slim
+ARG BASE_IMAGE=node:26.10.0-slim
 
 # The tree of workspaces without sources: packages are installed again only when one of these files changes.
 FROM ${BASE_IMAGE} AS manifests

@@ -332,6 +332,16 @@ describe('abuse of the api', needs('mongodb'), () => {
     }
   });
 
+  test('the metrics name nothing that came from outside, so that their number does not grow', async () => {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const labels = new Set(
+      [...metrics.matchAll(/ ?(?:route|code|reason|outcome)="([^"]*)"/g)].map(([, label]) => label),
+    );
+    for (const label of labels) assert.match(label ?? '', /^[a-z_]+$/);
+    assert.ok(labels.size < 40, [...labels].join());
+    assert.doesNotMatch(metrics, /[0-9a-f]{24}/);
+  });
+
   test('all of it left no request in flight, no fault in the log and no growth', async () => {
     await isIdle();
     await serves();

@@ -90,9 +90,10 @@ test('starts all four parts, revives each, and keeps the data', both, async () =
   assert.deepEqual(children.map(({ name }) => name).sort(), ['API', 'Broker', 'MongoDB', 'Writer']);
   await untilStored(apiUrl, 5);
   for (const { name, pid } of [...children, { name: 'npm start', pid: local.pid() }]) {
-    assert.deepEqual(
-      listenersOf(pid),
-      name === 'npm start' ? [] : [{ isLoopback: true }],
+    const listeners = listenersOf(pid);
+    assert.equal(listeners.length > 0, name !== 'npm start', name);
+    assert.ok(
+      listeners.every(({ isLoopback }) => isLoopback),
       `${name} listens on loopback alone`,
     );
   }
@@ -161,8 +162,10 @@ test('ends at its start what guard and all left running', both, async () => {
 test('listens on every address with the api alone, and only when HOST says so', both, async () => {
   const { env, dataFolder } = await createSettings();
   await using local = await startLocal({ ...env, HOST: '0.0.0.0' });
-  assert.deepEqual(listenersOf(childOf(dataFolder, 'API').pid), [{ isLoopback: false }]);
-  assert.deepEqual(listenersOf(childOf(dataFolder, 'Writer').pid), [{ isLoopback: true }]);
+  const isOpen = (name: string) =>
+    listenersOf(childOf(dataFolder, name).pid).some(({ isLoopback }) => !isLoopback);
+  assert.equal(isOpen('API'), true);
+  assert.equal(isOpen('Writer'), false);
   assert.equal(await interrupt(local), 0);
 });
 
