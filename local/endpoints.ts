@@ -11,6 +11,7 @@ export function printEndpoints(
   terminal.line();
   terminal.line(`Ready after ${seconds.toFixed(1)} s.`);
   terminal.line();
+  terminal.entry('Dashboard', `${apiUrl}/`);
   terminal.entry('API', `${apiUrl}/api/data`);
   for (const path of ['/api/stats', '/readyz', '/metrics']) terminal.entry('', `${apiUrl}${path}`);
   terminal.entry('', `curl -H 'content-type: application/json' -d '{"hello":"world"}' ${apiUrl}/api/records`);

@@ -32,6 +32,7 @@ type PartName =
   | 'gcloud'
   | 'k6'
   | 'wrk'
+  | 'chromium'
   | 'kubernetes'
   | 'python'
   | 'go'
@@ -57,6 +58,7 @@ const wanted: Record<PartName, string> = {
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
   wrk: 'wrk on PATH (Debian: wrk)',
+  chromium: 'chromium on PATH (Debian: chromium)',
   kubernetes: 'etcd, kube-apiserver and kubectl on PATH',
   python: 'python3 with ensurepip (Debian: python3-venv)',
   go: 'go on PATH (https://go.dev/dl)',
@@ -71,6 +73,7 @@ const isHere: Record<PartName, () => boolean> = {
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
   wrk: () => findExecutable('wrk') !== undefined,
+  chromium: () => findExecutable('chromium') !== undefined,
   kubernetes: () => ['etcd', 'kube-apiserver', 'kubectl'].every(findCached),
   python: () => spawnSync('python3', ['-c', 'import ensurepip']).status === 0,
   go: () => findExecutable('go') !== undefined,

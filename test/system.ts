@@ -20,7 +20,9 @@ export interface System {
 export async function startSystem(env: Record<string, string> = {}): Promise<System> {
   const [mongoDb, broker] = await Promise.all([startMongoDb(), startEmulator()]);
   const backends = { mongoDb, broker, env };
-  const [api, writer] = await Promise.all([startApi(backends), startWriter(backends)]);
+  const writer = await startWriter(backends);
+  const dashboard = { WRITER_METRICS_HOST: new URL(writer.url).host };
+  const api = await startApi({ ...backends, env: { ...dashboard, ...env } });
   return {
     mongoDb,
     broker,

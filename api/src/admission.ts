@@ -1,6 +1,6 @@
 /**
  * The bound on requests in flight, in front of everything else, so that a refusal costs as little as
- * possible. Health and metrics do not count: they have to answer under any load.
+ * possible. Health, metrics and the dashboard do not count: they have to answer under any load.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { ApiError } from './errors.ts';
@@ -13,7 +13,12 @@ export interface Admission {
 }
 
 /** By the exact target: in any other spelling a request counts, wherever it is routed to. */
-const uncounted = new Set(['/healthz', '/servez', '/readyz', '/metrics']);
+const uncounted = new Set([
+  ...['/healthz', '/servez', '/readyz', '/metrics'],
+  ...['/', '/dashboard/events', '/dashboard/page.js', '/dashboard/flow.js', '/dashboard/plots.js'],
+  ...['/dashboard/format.js', '/dashboard/style.css', '/dashboard/icon.svg'],
+  ...['/dashboard/uPlot.iife.min.js', '/dashboard/uPlot.min.css'],
+]);
 
 const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
 

@@ -4,6 +4,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { refuse } from './admission.ts';
 import type { Backlog } from './backlog.ts';
 import { requireToken } from './bearer-token.ts';
+import type { Dashboard } from './dashboard/dashboard.ts';
 import { ApiError } from './errors.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -11,6 +12,7 @@ import type { Publisher } from './publisher.ts';
 import type { Reader } from './reader.ts';
 import type { Readiness } from './readiness.ts';
 import { bodyBytesMax } from './record-document.ts';
+import { createDashboardRouter } from './routes/dashboard.ts';
 import { answerNotFound, createHealthRouter, only } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
 import { createStatsRoute } from './routes/stats.ts';
@@ -23,6 +25,7 @@ export interface AppDependencies {
   publisher: Publisher;
   reader: Reader;
   backlog: Backlog;
+  dashboard: Dashboard;
   readiness: Readiness;
   metrics: Metrics;
   logger: Logger;
@@ -59,6 +62,7 @@ export function createApp(dependencies: AppDependencies): Express {
     .all(only('POST'));
   app.route('/api/records/:id').get(timed('record', records.find)).all(only('GET, HEAD'));
   app.use(createHealthRouter({ ...dependencies, registry: metrics.registry }));
+  app.use(createDashboardRouter(dependencies.dashboard));
   app.use(answerNotFound);
   app.use(answerErrors(dependencies));
   return app;

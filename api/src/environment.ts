@@ -56,6 +56,14 @@ function isHostAndPort(text: string): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
+/** Where another process listens. */
+export function hostAndPort(wants = 'host:port such as 127.0.0.1:3001') {
+  return z
+    .string()
+    .refine(isHostAndPort, { error: `wants ${wants}` })
+    .optional();
+}
+
 export const sharedVariables = {
   MONGODB_URI: z
     .string()
@@ -63,12 +71,9 @@ export const sharedVariables = {
       error: 'wants a URI that the driver takes, such as mongodb://127.0.0.1:27017/assessmentdb',
     })
     .default('mongodb://127.0.0.1:27017/assessmentdb'),
-  PUBSUB_EMULATOR_HOST: z
-    .string()
-    .refine(isHostAndPort, {
-      error: 'wants host:port such as 127.0.0.1:8085, without http://; unset it for the real Pub/Sub',
-    })
-    .optional(),
+  PUBSUB_EMULATOR_HOST: hostAndPort(
+    'host:port such as 127.0.0.1:8085, without http://; unset it for the real Pub/Sub',
+  ),
   PUBSUB_PROJECT_ID: z
     .string()
     .regex(/^[a-z][a-z0-9-]{4,28}[a-z0-9]$/, {

@@ -12,6 +12,7 @@ const failures = {
   method_not_allowed: { status: 405 },
   request_timeout: { status: 408 },
   payload_too_large: { status: 413 },
+  burst_running: { status: 409 },
   expectation_failed: { status: 417 },
   unsupported_media_type: { status: 415 },
   headers_too_large: { status: 431 },
@@ -24,6 +25,7 @@ const failures = {
   /** The broker's answer did not come in time or was an error: the writes may or may not be stored. */
   publish_unconfirmed: { status: 503, retryAfterSeconds: 2 },
   database_unavailable: { status: 503, retryAfterSeconds: 2 },
+  too_many_viewers: { status: 503, retryAfterSeconds: 5 },
 } satisfies Record<string, Failure>;
 
 export type FailureCode = keyof typeof failures;

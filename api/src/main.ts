@@ -4,6 +4,8 @@ import { createAdmission } from './admission.ts';
 import { createApp } from './app.ts';
 import { watchBacklog } from './backlog.ts';
 import { configSchema } from './config.ts';
+import { createDashboard } from './dashboard/dashboard.ts';
+import { readMongoDbStatus } from './dashboard/mongodb-status.ts';
 import { names, readEnvironmentOrExit } from './environment.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -77,12 +79,26 @@ const dataRoute =
     ? createDataRoute({ publisher, reader })
     : createDirectDataRoute(database, config.WRITE_PATH === 'direct' ? '_id' : 'filter');
 const backlog = watchBacklog(config);
+const dashboard = createDashboard({
+  registry: metrics.registry,
+  readiness,
+  hosts: {
+    api: config.API_METRICS_HOST,
+    writer: config.WRITER_METRICS_HOST,
+    emulator: config.PUBSUB_EMULATOR_HOST,
+  },
+  mongoDbStatus: () => readMongoDbStatus(database),
+  documents: () => reader.totalDocuments()?.total ?? null,
+  // Who may write is asked for a token, and a burst writes.
+  burstRequestsMax: config.API_TOKEN === undefined ? config.BURST_REQUESTS_MAX : 0,
+});
 const app = createApp({
   token: config.API_TOKEN,
   dataRoute,
   publisher,
   reader,
   backlog,
+  dashboard,
   readiness,
   metrics,
   logger,
@@ -104,6 +120,9 @@ metrics.watch(
 );
 metrics.watch('api_reader_cache_age_seconds', 'Age of the ids and counts served.', reader.ageSeconds);
 metrics.watch('api_mongodb_operations', 'Reads in MongoDB now.', () => reader.operations().active);
+metrics.watch('api_mongodb_operations_limit', 'The most of these reads at once.', () => {
+  return config.READ_CONCURRENCY;
+});
 metrics.watch('api_mongodb_operations_waiting', 'Reads that wait for their turn.', () => {
   return reader.operations().waiting;
 });
@@ -125,6 +144,7 @@ closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger 
   isServing = false;
   admission.drain();
   await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS));
+  await dashboard.close();
   await server.close();
   await publisher.close();
   await reader.close();

@@ -12,6 +12,8 @@ export interface Check {
 export interface Readiness {
   /** Undefined when every check passed, else what is not ready, such as `MongoDB: no answer in 1 s`. */
   problem(): Promise<string | undefined>;
+  /** Which checks passed, by name. */
+  states(): Promise<Record<string, boolean>>;
 }
 
 const cacheMs = 1_000;
@@ -21,33 +23,36 @@ export function createReadiness(
   checks: Check[],
   onFailed?: (name: string, error: unknown) => void,
 ): Readiness {
-  let answer: Promise<string | undefined> | undefined;
+  let answer: Promise<Record<string, boolean>> | undefined;
   let askedAt = Number.NEGATIVE_INFINITY;
 
   /** The error itself stays out of the answer: it may hold an address. */
-  async function runCheck({ name, run }: Check): Promise<string | undefined> {
+  async function runCheck({ name, run }: Check): Promise<[string, boolean]> {
     const { promise: timeout, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => reject(new Error(`no answer in ${checkTimeoutMs} ms`)), checkTimeoutMs);
     try {
       await Promise.race([run(), timeout]);
-      return undefined;
+      return [name, true];
     } catch (error) {
       onFailed?.(name, error);
-      return `${name} is not answering`;
+      return [name, false];
     } finally {
       clearTimeout(timer);
     }
   }
 
+  function states(): Promise<Record<string, boolean>> {
+    if (answer && performance.now() - askedAt < cacheMs) return answer;
+    askedAt = performance.now();
+    answer = Promise.all(checks.map(runCheck)).then(Object.fromEntries);
+    return answer;
+  }
+
   return {
-    problem() {
-      if (answer && performance.now() - askedAt < cacheMs) return answer;
-      askedAt = performance.now();
-      answer = Promise.all(checks.map(runCheck)).then((problems) => {
-        const failed = problems.filter((problem) => problem !== undefined);
-        return failed.length > 0 ? failed.join('; ') : undefined;
-      });
-      return answer;
+    states,
+    async problem() {
+      const failed = Object.entries(await states()).filter(([, isReady]) => !isReady);
+      return failed.length > 0 ? failed.map(([name]) => `${name} is not answering`).join('; ') : undefined;
     },
   };
 }

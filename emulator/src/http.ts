@@ -63,6 +63,11 @@ const figures = [
   ['consumerCount', 'pubsub_emulator_consumers', 'Open streams and waiting pulls.'],
 ] as const;
 
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 function metrics(broker: Broker): string {
   const backlog = broker.backlog();
@@ -75,6 +80,12 @@ function metrics(broker: Broker): string {
     '# HELP pubsub_emulator_stored_bytes Bytes in the data folder.',
     '# TYPE pubsub_emulator_stored_bytes gauge',
     `pubsub_emulator_stored_bytes ${broker.storedBytes}`,
+    '# HELP process_resident_memory_bytes Resident memory size in bytes.',
+    '# TYPE process_resident_memory_bytes gauge',
+    `process_resident_memory_bytes ${process.memoryUsage.rss()}`,
+    '# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.',
+    '# TYPE process_cpu_seconds_total counter',
+    `process_cpu_seconds_total ${cpuSeconds()}`,
   );
   return `${lines.join('\n')}\n`;
 }

@@ -86,6 +86,9 @@ const writer = createWriter({
   },
 });
 metrics.watch('writer_mongodb_operations', 'Writes in MongoDB now.', () => bulkWriter.operations().active);
+metrics.watch('writer_mongodb_operations_limit', 'The most of these writes at once.', () => {
+  return config.WRITE_CONCURRENCY;
+});
 metrics.watch('writer_mongodb_operations_waiting', 'Batches that wait for their turn.', () => {
   return bulkWriter.operations().waiting;
 });

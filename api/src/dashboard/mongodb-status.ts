@@ -1,0 +1,36 @@
+/** What MongoDB tells of itself, as far as it does: a stand-in leaves some of it out. */
+import type { Db } from 'mongodb';
+import { z } from 'zod';
+
+export interface MongoDbStatus {
+  residentBytes: number | null;
+  readTickets: number | null;
+  writeTickets: number | null;
+}
+
+const askTimeoutMs = 2_000;
+const mebibyte = 1024 * 1024;
+
+const tickets = z.object({ totalTickets: z.number() }).optional();
+
+/** https://www.mongodb.com/docs/manual/reference/command/serverStatus/, of MongoDB 7.0 */
+const statusSchema = z.object({
+  mem: z.object({ resident: z.number() }).optional(),
+  wiredTiger: z
+    .object({ concurrentTransactions: z.object({ read: tickets, write: tickets }).optional() })
+    .optional(),
+});
+
+/** @throws Error when MongoDB does not answer, or does not allow it. */
+export async function readMongoDbStatus(database: Db): Promise<MongoDbStatus> {
+  const answer = await database.command(
+    { serverStatus: 1, metrics: 0, locks: 0, repl: 0 },
+    { timeoutMS: askTimeoutMs },
+  );
+  const { mem, wiredTiger } = statusSchema.parse(answer);
+  return {
+    residentBytes: mem ? mem.resident * mebibyte : null,
+    readTickets: wiredTiger?.concurrentTransactions?.read?.totalTickets ?? null,
+    writeTickets: wiredTiger?.concurrentTransactions?.write?.totalTickets ?? null,
+  };
+}

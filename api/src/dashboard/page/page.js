@@ -1,0 +1,100 @@
+/** The page's connection to the api: one stream of frames, opened again whenever it breaks, and the burst's form. */
+import { showFrame, showNothing } from './flow.js';
+import { count } from './format.js';
+import { createPlots, framesMax } from './plots.js';
+
+/** @typedef {import('../frame.ts').Frame} Frame */
+
+/** @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** Without a frame for so long the stream counts as broken, whatever the browser thinks of it. */
+const silenceMsMax = 3_000;
+const reconnectMs = 1_000;
+
+const plots = createPlots(byId('plots'));
+/** @type {Frame[]} */
+let frames = [];
+/** @type {EventSource | undefined} */
+let stream;
+/** @type {number | undefined} */
+let silence;
+
+function connect() {
+  stream?.close();
+  stream = new EventSource('/dashboard/events');
+  stream.addEventListener('settings', ({ data }) => showSettings(JSON.parse(data)));
+  stream.addEventListener('message', ({ data }) => receive(JSON.parse(data)));
+  stream.addEventListener('error', () => lose());
+  expectFrame();
+}
+
+function expectFrame() {
+  clearTimeout(silence);
+  silence = window.setTimeout(lose, silenceMsMax);
+}
+
+function lose() {
+  stream?.close();
+  clearTimeout(silence);
+  showConnection('lost', 'no connection to the api');
+  showNothing();
+  silence = window.setTimeout(connect, reconnectMs);
+}
+
+/** @param {Frame} frame */
+function receive(frame) {
+  expectFrame();
+  showConnection('live', 'live');
+  frames = [...frames, frame].slice(-framesMax);
+  showFrame(frame);
+  showBurst(frame.burst);
+  if (!document.hidden) plots.show(frames);
+}
+
+/**
+ * @param {string} state
+ * @param {string} text
+ */
+function showConnection(state, text) {
+  const element = byId('connection');
+  element.dataset.state = state;
+  if (element.textContent !== text) element.textContent = text;
+}
+
+const form = /** @type {HTMLFormElement} */ (byId('burst'));
+const input = /** @type {HTMLInputElement} */ (byId('burst-requests'));
+const status = byId('burst-status');
+
+/** @param {{ burstRequestsMax: number }} settings */
+function showSettings({ burstRequestsMax }) {
+  form.hidden = burstRequestsMax === 0;
+  input.max = String(burstRequestsMax);
+  input.value = String(Math.min(Number(input.value), burstRequestsMax));
+}
+
+/** @param {Frame['burst']} burst */
+function showBurst(burst) {
+  if (!burst) return;
+  const { requests, answered, failed } = burst;
+  const isDone = answered + failed >= requests;
+  const failures = failed > 0 ? `, ${count(failed)} refused` : '';
+  // A figure a second would keep a screen reader talking; the end is news.
+  status.ariaLive = isDone ? 'polite' : 'off';
+  status.textContent = `${count(answered)} of ${count(requests)} requests answered${failures}`;
+}
+
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const response = await fetch('/dashboard/burst', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ requests: Number(input.value) }),
+  }).catch(() => undefined);
+  status.ariaLive = 'polite';
+  if (response?.ok) status.textContent = 'started';
+  else if (response) status.textContent = (await response.json()).message;
+  else status.textContent = 'The api does not answer.';
+});
+
+connect();
