@@ -8,7 +8,7 @@ import { createFolder } from '../process.ts';
 import { type Apiserver, runKubectl, startApiserver } from './apiserver.ts';
 import { type Fields, manifests, root, workloads } from './manifests.ts';
 
-const components = ['google-emulator', 'google-cloud'];
+const components = ['google-emulator', 'google-cloud', 'monitoring'];
 
 describe('a kube-apiserver', needs('kubernetes'), () => {
   let apiserver: Apiserver;

@@ -137,3 +137,18 @@ test('a Service leads to the pods of its name', () => {
     );
   }
 });
+
+test('with monitoring, Prometheus reads the metrics of each of ours, and api those of api and writer', () => {
+  const file = 'k8s/components/monitoring/network-policies.yaml';
+  const labels = { 'app.kubernetes.io/name': 'prometheus' };
+  const monitoring = {
+    pods: [{ name: 'prometheus', namespace: 'monitoring', labels, ports: [] }],
+    policies: readManifests(file).map(({ spec }) => spec as Fields),
+  };
+  assert.deepEqual(whoReaches('api', 3000, monitoring), ['prometheus', 'traefik']);
+  assert.deepEqual(whoReaches('writer', 3001, monitoring), ['api', 'prometheus']);
+  assert.deepEqual(whoReaches('pubsub-emulator', 8085, monitoring), [
+    ...['api', 'declare-topics', 'prometheus', 'writer'],
+  ]);
+  assert.deepEqual(whoReaches('mongo', 27017, monitoring), ['api', 'writer']);
+});

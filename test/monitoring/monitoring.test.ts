@@ -1,0 +1,129 @@
+/** Alert rules, the Grafana dashboard, the README's table and the three /metrics, held against each other. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, before, describe, test } from 'node:test';
+import { wanted } from '../../api/src/dashboard/frame.ts';
+import { root } from '../kubernetes/manifests.ts';
+import { needs } from '../parts.ts';
+import { request, until } from '../requests.ts';
+import { type System, startSystem } from '../system.ts';
+
+const folder = join(root, 'k8s/components/monitoring');
+
+interface Check {
+  problems: string[];
+  names: string[];
+}
+
+/** Prometheus' own parsers and lint (check/main.go). */
+async function check(input: { rules: string; expressions: string[]; metrics: object }): Promise<Check> {
+  const child = spawn('go', ['run', '-C', join(import.meta.dirname, 'check'), '.'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdin.end(JSON.stringify(input));
+  return JSON.parse(await text(child.stdout));
+}
+
+/** Grafana's own variable, as it would fill it in. */
+function readDashboard(): string[] {
+  const { panels } = JSON.parse(readFileSync(join(folder, 'grafana-dashboard.json'), 'utf8'));
+  return panels.flatMap(({ targets }: { targets: { expr: string }[] }) =>
+    targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '1m')),
+  );
+}
+
+interface Metric {
+  type: string;
+  help: string;
+}
+
+/** By name; without what Node tells of itself under names of prom-client's. */
+function readMetrics(exposition: string): Map<string, Metric> {
+  const metrics = new Map<string, Metric>();
+  for (const [, name = '', help = ''] of exposition.matchAll(/^# HELP (\S+) (.*)$/gm)) {
+    const [, type = ''] = new RegExp(`^# TYPE ${name} (\\S+)$`, 'm').exec(exposition) ?? [];
+    metrics.set(name, { type, help });
+  }
+  return metrics;
+}
+
+function withoutNode(exposition: string): string {
+  const lines = exposition.split('\n');
+  return `${lines.filter((line) => !/^(?:# \w+ )?nodejs_/.test(line)).join('\n')}\n`;
+}
+
+describe('monitoring', needs('mongodb', 'go'), () => {
+  let system: System;
+  let expositions: Record<'api' | 'writer' | 'emulator', string>;
+
+  before(async () => {
+    system = await startSystem();
+    await request(`${system.api.url}/api/data`);
+    const read = async (url: string) => (await fetch(`${url}/metrics`)).text();
+    // What has labels is told once it counted.
+    const writer = await until(
+      () => read(system.writer.url),
+      (answer) => answer.includes('outcome="stored"'),
+    );
+    expositions = {
+      api: await read(system.api.url),
+      writer,
+      emulator: await read(`http://${system.broker.host}`),
+    };
+  });
+  after(() => system?.stop());
+
+  test("Prometheus' parsers take every rule and expression, and its lint finds nothing in our names", async () => {
+    const metrics = Object.fromEntries(
+      Object.entries(expositions).map(([name, exposition]) => [name, withoutNode(exposition)]),
+    );
+    const rules = join(folder, 'alert-rules.yaml');
+    const { problems, names } = await check({ rules, expressions: readDashboard(), metrics });
+    assert.deepEqual(problems, []);
+    const all = Object.values(expositions).map((exposition) => [...readMetrics(exposition).keys()]);
+    const known = new Set(['up', ...all.flat()]);
+    const unknown = names.filter((name) => {
+      return !known.has(name) && !known.has(name.replace(/_(?:bucket|sum|count)$/, ''));
+    });
+    assert.deepEqual(unknown, [], 'metrics that are asked for and told by nobody');
+    assert.ok(names.length > 20);
+  });
+
+  test("the check finds what is wrong in a rule's place", async () => {
+    const { problems } = await check({
+      rules: join(folder, 'kustomization.yaml'),
+      expressions: ['sum(rate(a_total[1m])'],
+      metrics: { api: '# TYPE a counter\na 1\n' },
+    });
+    assert.match(problems.join('\n'), /unclosed left parenthesis/);
+    assert.match(problems.join('\n'), /should have "_total" suffix/);
+    assert.match(problems.join('\n'), /kustomization\.yaml/);
+  });
+
+  test('every metric of ours is in the README with its type and its text, and no other', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    const told = new Map<string, Metric>();
+    for (const [, name = '', type = '', help = ''] of readme.matchAll(
+      /^\| `((?:api|writer|pubsub_emulator)_\w+)` \| (\w+)[^|]* \| ([^|]*) \|$/gm,
+    )) {
+      told.set(name, { type, help });
+    }
+    const ours = Object.values(expositions).flatMap((exposition) => [...readMetrics(exposition)]);
+    const expected = new Map(ours.filter(([name]) => /^(?:api|writer|pubsub_emulator)_/.test(name)));
+    assert.deepEqual(Object.fromEntries(told), Object.fromEntries(expected));
+  });
+
+  test('the dashboard asks for metrics that are there', () => {
+    for (const part of ['api', 'writer', 'emulator'] as const) {
+      const there = readMetrics(expositions[part]);
+      assert.deepEqual(
+        [...wanted[part]].filter((name) => !there.has(name)),
+        [],
+        part,
+      );
+    }
+  });
+});
