@@ -16,6 +16,7 @@ import { createDashboardRouter } from './routes/dashboard.ts';
 import { answerNotFound, createHealthRouter, only } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
 import { createStatsRoute } from './routes/stats.ts';
+import type { Tracing } from './tracing.ts';
 
 export interface AppDependencies {
   /** What the routes that write want to be shown; undefined lets everybody in. */
@@ -28,12 +29,14 @@ export interface AppDependencies {
   dashboard: Dashboard;
   readiness: Readiness;
   metrics: Metrics;
+  /** Undefined: nothing is traced. */
+  tracing: Tracing | undefined;
   logger: Logger;
   isServing: () => boolean;
 }
 
 export function createApp(dependencies: AppDependencies): Express {
-  const { metrics, token } = dependencies;
+  const { metrics, token, tracing } = dependencies;
   const guard = token === undefined ? [] : [requireToken(token)];
   const app = express();
   app.disable('x-powered-by');
@@ -71,6 +74,7 @@ export function createApp(dependencies: AppDependencies): Express {
   function timed(route: string, handler: RequestHandler): RequestHandler {
     return (request, response, next) => {
       const start = performance.now();
+      tracing?.traceRequest(route, request, response);
       response.once('close', () => {
         const status = response.writableFinished ? response.statusCode : 0;
         metrics.requestDuration.observe({ route, status }, (performance.now() - start) / 1000);
@@ -126,7 +130,11 @@ function answerErrors({ metrics, logger }: AppDependencies): ErrorRequestHandler
   return (error, request, response, _next) => {
     const known = toApiError(error);
     metrics.refused.inc({ code: known.code });
-    if (known.code === 'internal') logger.error({ err: error, path: request.path }, 'request failed');
+    if (known.code === 'internal')
+      logger.error(
+        { err: error, path: request.path, requestId: response.get('X-Request-Id') },
+        'request failed',
+      );
     if (response.headersSent) {
       response.destroy();
       return;

@@ -84,6 +84,16 @@ export const sharedVariables = {
     .string()
     .regex(/^[0-9A-Za-z.:_-]+$/, { error: 'wants an address to listen on, such as 127.0.0.1 or 0.0.0.0' })
     .default('127.0.0.1'),
+  /** Where traces go, by OTLP over HTTP; unset: there are none (tracing.ts). The names are OpenTelemetry's. */
+  OTEL_EXPORTER_OTLP_ENDPOINT: z
+    .url({ protocol: /^https?$/, error: 'wants a URL such as http://127.0.0.1:4318' })
+    .optional(),
+  /** The share of requests without a trace of their own that begin one. */
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number({ error: 'wants a number from 0 to 1' })
+    .min(0, { error: 'wants a number from 0 to 1' })
+    .max(1, { error: 'wants a number from 0 to 1' })
+    .default(1),
   LOG_LEVEL: z.enum(logLevels, { error: `wants one of ${logLevels.join(', ')}` }).default('info'),
 } as const;
 

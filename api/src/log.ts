@@ -1,10 +1,20 @@
 /** Logs: one JSON line each on standard output, without payloads, URIs or other secrets. */
 import { type Logger, pino } from 'pino';
 
+/** On a terminal, where the project's own tools are installed, a line for people instead. */
+const pretty = process.stdout.isTTY ? await import('pino-pretty').catch(() => undefined) : undefined;
+
 export type { Logger } from 'pino';
 
 export function createLogger(name: string, level: string): Logger {
-  return pino({ name, level, timestamp: pino.stdTimeFunctions.isoTime, serializers: { err: describeError } });
+  const options = {
+    name,
+    level,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    serializers: { err: describeError },
+  };
+  if (!pretty) return pino(options);
+  return pino(options, pretty.default({ ignore: 'pid,hostname', translateTime: 'HH:MM:ss.l', sync: true }));
 }
 
 /**

@@ -10,6 +10,7 @@ import { names, readEnvironmentOrExit } from './environment.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createMongoClient, openDatabase } from './mongo.ts';
+import { createTravel, describeRequests } from './origin.ts';
 import { createPublisher } from './publisher.ts';
 import { createPubSub, openTopic } from './pubsub.ts';
 import { createReader } from './reader.ts';
@@ -17,6 +18,7 @@ import { createReadiness } from './readiness.ts';
 import { createDataRoute } from './routes/data.ts';
 import { createDirectDataRoute } from './routes/direct-data.ts';
 import { listen } from './server.ts';
+import { startTracing } from './tracing.ts';
 
 /** 10,000 users who come at once are let in within seconds, at 20 turns a second of a busy event loop. */
 const acceptsPerTurn = 64;
@@ -27,6 +29,7 @@ const directPoolSizeMax = 100;
 const config = readEnvironmentOrExit(configSchema);
 const logger = createLogger('api', config.LOG_LEVEL);
 const metrics = createMetrics();
+const tracing = await startTracing('api', config);
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'api',
   // One more than the reads, so that a ping is answered while all of them wait.
@@ -36,21 +39,28 @@ const database = openDatabase(mongo, config.MONGODB_URI);
 const pubsub = createPubSub(config);
 const topic = openTopic(pubsub, names.topic, { timeoutMs: config.PUBLISH_TIMEOUT_MS });
 
-const publisher = createPublisher((data) => topic.publishMessage({ data }), {
-  timeoutMs: config.PUBLISH_TIMEOUT_MS,
-  concurrency: config.PUBLISH_CONCURRENCY,
-  envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
-  bytesMax: config.PUBLISH_BYTES_MAX,
-  onConfirmed({ writes, seconds }) {
-    metrics.publishDuration.observe(seconds);
-    metrics.envelopeWrites.observe(writes);
-    metrics.confirmedWrites.inc(writes);
+const publisher = createPublisher(
+  (data, attributes) => topic.publishMessage({ data, ...(attributes && { attributes }) }),
+  {
+    timeoutMs: config.PUBLISH_TIMEOUT_MS,
+    concurrency: config.PUBLISH_CONCURRENCY,
+    envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
+    bytesMax: config.PUBLISH_BYTES_MAX,
+    createTravel: (origins) => createTravel(origins, tracing),
+    onConfirmed({ writes, attributes, messageId, seconds }) {
+      metrics.publishDuration.observe(seconds);
+      metrics.envelopeWrites.observe(writes.length);
+      metrics.confirmedWrites.inc(writes.length);
+      if (logger.isLevelEnabled('debug')) {
+        logger.debug({ messageId, ...describeRequests(writes, attributes) }, 'confirmed');
+      }
+    },
+    onFailed(cause, { writes, attributes }) {
+      metrics.publishFailures.inc();
+      logger.warn({ err: cause, ...describeRequests(writes, attributes) }, 'publish failed');
+    },
   },
-  onFailed(cause) {
-    metrics.publishFailures.inc();
-    logger.warn({ err: cause }, 'publish failed');
-  },
-});
+);
 
 const reader = createReader(database, {
   concurrency: config.READ_CONCURRENCY,
@@ -70,13 +80,16 @@ const readiness = createReadiness(
       },
     },
   ],
-  (name, error) => logger.warn({ err: error }, `${name} is not ready`),
+  (name, error) => {
+    if (error) logger.warn({ err: error }, `${name} is not ready`);
+    else logger.info(`${name} is ready again`);
+  },
 );
 
 let isServing = false;
 const dataRoute =
   config.WRITE_PATH === 'pubsub'
-    ? createDataRoute({ publisher, reader })
+    ? createDataRoute({ publisher, reader, tracing })
     : createDirectDataRoute(database, config.WRITE_PATH === 'direct' ? '_id' : 'filter');
 const backlog = watchBacklog(config);
 const dashboard = createDashboard({
@@ -101,6 +114,7 @@ const app = createApp({
   dashboard,
   readiness,
   metrics,
+  tracing,
   logger,
   isServing: () => isServing,
 });
@@ -151,5 +165,6 @@ closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger 
   await backlog.close();
   await mongo.close();
   await pubsub.close();
+  await tracing?.close();
   logger.info('drained');
 });

@@ -17,9 +17,10 @@
 import { setImmediate } from 'node:timers';
 import { encodedBytes, encodeEnvelope, envelopeBytesMax, type Write } from './envelope.ts';
 import { ApiError } from './errors.ts';
+import type { Origin, Travel } from './origin.ts';
 
-/** Sends one message and resolves once the broker has confirmed it, within `timeoutMs` or so. */
-export type SendMessage = (data: Buffer) => Promise<unknown>;
+/** Sends one message and resolves with its id once the broker has confirmed it, within `timeoutMs` or so. */
+export type SendMessage = (data: Buffer, attributes?: Record<string, string>) => Promise<unknown>;
 
 export interface PublisherOptions {
   timeoutMs: number;
@@ -30,9 +31,17 @@ export interface PublisherOptions {
   /** Bytes of all writes that wait for their confirmation. */
   bytesMax: number;
   /** Told of each envelope that the broker confirmed. */
-  onConfirmed?: (envelope: { writes: number; bytes: number; seconds: number }) => void;
+  onConfirmed?: (envelope: SentEnvelope & { messageId: unknown; bytes: number; seconds: number }) => void;
   /** Told of each call that failed, with the cause that callers do not see. */
-  onFailed?: (cause: unknown) => void;
+  onFailed?: (cause: unknown, envelope: SentEnvelope) => void;
+  /** Asked once for an envelope with requests that are followed. */
+  createTravel?: (origins: readonly Origin[]) => Travel;
+}
+
+/** What `send` was given. */
+export interface SentEnvelope {
+  writes: readonly Write[];
+  attributes: Record<string, string> | undefined;
 }
 
 export interface Publisher {
@@ -40,7 +49,7 @@ export interface Publisher {
    * Resolves when the broker holds all of `writes`, which travel in one envelope.
    * @throws ApiError `overloaded`, `draining`, `publish_not_sent`, `publish_unconfirmed`, `payload_too_large`.
    */
-  publish(writes: readonly Write[]): Promise<void>;
+  publish(writes: readonly Write[], origin?: Origin): Promise<void>;
   /** Bytes and envelopes that wait for a confirmation. */
   outstanding(): { bytes: number; calls: number };
   /** Refuses what is new and resolves when everything taken has its answer. */
@@ -54,8 +63,15 @@ class Group {
   readonly writes: Write[] = [];
   bytes = envelopeOverheadBytes;
   isSent = false;
+  /** Of the requests that are followed; most groups have none. */
+  origins: Origin[] | undefined;
   readonly answer = Promise.withResolvers<void>();
   deadline: NodeJS.Timeout | undefined;
+
+  follow(origin: Origin): void {
+    this.origins ??= [];
+    this.origins.push(origin);
+  }
 
   canFit(writes: readonly Write[], bytes: number, writesMax: number): boolean {
     return this.writes.length + writes.length <= writesMax && this.bytes + bytes <= envelopeBytesMax;
@@ -71,7 +87,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
   let isClosed = false;
   const idle = Promise.withResolvers<void>();
 
-  async function publish(writes: readonly Write[]): Promise<void> {
+  async function publish(writes: readonly Write[], origin?: Origin): Promise<void> {
     if (isClosed) throw new ApiError('draining', 'The server is shutting down. Try again.');
     let bytes = 0;
     for (const write of writes) bytes += encodedBytes(write);
@@ -91,6 +107,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     filling ??= createGroup();
     filling.writes.push(...writes);
     filling.bytes += bytes;
+    if (origin) filling.follow(origin);
     bytesOutstanding += bytes;
     const { promise } = filling.answer;
     scheduleFlush();
@@ -131,17 +148,22 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
   async function sendGroup(group: Group): Promise<void> {
     callsUnderWay++;
     group.isSent = true;
+    const travel = group.origins && options.createTravel?.(group.origins);
+    const envelope = { writes: group.writes, attributes: travel?.attributes };
     const start = performance.now();
     try {
-      await send(encodeEnvelope(group.writes));
+      const messageId = await send(encodeEnvelope(group.writes), travel?.attributes);
+      travel?.end();
       options.onConfirmed?.({
-        writes: group.writes.length,
+        ...envelope,
+        messageId,
         bytes: group.bytes,
         seconds: (performance.now() - start) / 1000,
       });
       group.answer.resolve();
     } catch (cause) {
-      options.onFailed?.(cause);
+      travel?.end(cause);
+      options.onFailed?.(cause, envelope);
       const message = 'The broker did not confirm the writes. They may be stored later. Try again.';
       group.answer.reject(new ApiError('publish_unconfirmed', message, { cause }));
     } finally {

@@ -21,9 +21,11 @@ const checkTimeoutMs = 1_000;
 
 export function createReadiness(
   checks: Check[],
-  onFailed?: (name: string, error: unknown) => void,
+  /** Told when a part stops being ready, and when it is again, then without an error. */
+  onChanged?: (name: string, error?: unknown) => void,
 ): Readiness {
   let answer: Promise<Record<string, boolean>> | undefined;
+  const failing = new Set<string>();
   let askedAt = Number.NEGATIVE_INFINITY;
 
   /** The error itself stays out of the answer: it may hold an address. */
@@ -32,9 +34,11 @@ export function createReadiness(
     const timer = setTimeout(() => reject(new Error(`no answer in ${checkTimeoutMs} ms`)), checkTimeoutMs);
     try {
       await Promise.race([run(), timeout]);
+      if (failing.delete(name)) onChanged?.(name);
       return [name, true];
     } catch (error) {
-      onFailed?.(name, error);
+      if (!failing.has(name)) onChanged?.(name, error);
+      failing.add(name);
       return [name, false];
     } finally {
       clearTimeout(timer);

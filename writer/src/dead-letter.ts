@@ -11,11 +11,12 @@ export interface DeadMessage {
   id: string;
   data: Buffer;
   publishTime: Date;
+  attributes?: Record<string, string>;
 }
 
 interface DeadLetter {
   data: Buffer;
-  /** `reason`, `subscription`, `messageId`, `publishTime`, and `part`, such as `1/2`, of one that is not whole. */
+  /** `reason`, `subscription`, `messageId`, `publishTime`, the message's `requestIds`, and `part`, such as `1/2`, of one that is not whole. */
   attributes: Record<string, string>;
 }
 
@@ -42,7 +43,9 @@ const pauseMs = 5_000;
 export function createDeadLetter(options: DeadLetterOptions) {
   /** @throws Abandoned when `signal` was aborted before the broker confirmed. */
   return async function deadLetter(message: DeadMessage, reason: string): Promise<void> {
+    const requestIds = message.attributes?.requestIds;
     const attributes = {
+      ...(requestIds === undefined ? {} : { requestIds }),
       reason: cut(reason),
       subscription: options.subscription,
       messageId: message.id,

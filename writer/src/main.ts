@@ -9,6 +9,7 @@ import { readModelCollection } from '@assessment/api/read-model';
 import { createReadiness } from '@assessment/api/readiness';
 import { answerNotFound, createHealthRouter } from '@assessment/api/routes/health';
 import { listen } from '@assessment/api/server';
+import { startTracing } from '@assessment/api/tracing';
 import closeWithGrace from 'close-with-grace';
 import express from 'express';
 import { createBulkWriter } from './bulk-writer.ts';
@@ -31,6 +32,7 @@ const giveBackMs = 2_000;
 const config = readEnvironmentOrExit(configSchema);
 const logger = createLogger('writer', config.LOG_LEVEL);
 const metrics = createMetrics();
+const tracing = await startTracing('writer', config);
 const stopping = new AbortController();
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'writer',
@@ -78,11 +80,25 @@ const writer = createWriter({
     metrics.flushes.inc({ reason });
     metrics.batchWrites.observe(writes);
   },
-  onSettled(outcome, { id }) {
+  // Undefined when nobody asked: a batch has up to 2,000 messages.
+  ...(tracing && {
+    onStoring(messages, writes) {
+      const traced = tracing.startStore(
+        messages.map(({ attributes }) => attributes ?? {}),
+        writes.length,
+      );
+      return traced.end;
+    },
+  }),
+  onSettled(outcome, { id, attributes }) {
     metrics.envelopes.inc({ outcome });
-    if (outcome !== 'dead_letter') return;
+    const requestIds = attributes?.requestIds?.split(',');
+    if (outcome !== 'dead_letter') {
+      logger.debug({ messageId: id, requestIds }, outcome);
+      return;
+    }
     // Without the reason: MongoDB quotes values in it. `npm run dead-letters` shows it.
-    logger.warn({ messageId: id }, 'envelope sent to the dead-letter topic');
+    logger.warn({ messageId: id, requestIds }, 'envelope sent to the dead-letter topic');
   },
 });
 metrics.watch('writer_mongodb_operations', 'Writes in MongoDB now.', () => bulkWriter.operations().active);
@@ -104,7 +120,10 @@ const readiness = createReadiness(
       },
     },
   ],
-  (name, error) => logger.warn({ err: error }, `${name} is not ready`),
+  (name, error) => {
+    if (error) logger.warn({ err: error }, `${name} is not ready`);
+    else logger.info(`${name} is ready again`);
+  },
 );
 let isServing = false;
 const healthApp = express()
@@ -131,6 +150,7 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) =>
   await server.close();
   await mongo.close();
   await pubsub.close();
+  await tracing?.close();
   logger.info('drained');
 });
 

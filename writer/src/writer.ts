@@ -21,6 +21,8 @@ export interface WriterOptions {
   deadLetter: (message: DeadMessage, reason: string) => Promise<void>;
   batch: { writesMax: number; bytesMax: number; ageMaxMs: number };
   onBatch?: (writes: number, reason: FlushReason) => void;
+  /** Told of each batch before it is stored; what it returns is called afterwards. */
+  onStoring?: (messages: DeadMessage[], writes: Write[]) => (error?: unknown) => void;
   onSettled?: (outcome: 'stored' | 'dead_letter' | 'returned', message: DeadMessage) => void;
 }
 
@@ -60,9 +62,15 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], writes: Write[]): Promise<void> {
     let refusals: Refusal[];
+    const onStored = options.onStoring?.(
+      batch.map(({ message }) => message),
+      writes,
+    );
     try {
       refusals = await options.bulkWriter.store(writes);
+      onStored?.();
     } catch (error) {
+      onStored?.(error);
       for (const { message } of batch) giveBack(message);
       if (error instanceof Abandoned) return;
       throw error;

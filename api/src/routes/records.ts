@@ -2,20 +2,30 @@ import type { RequestHandler } from 'express';
 import { ObjectId } from 'mongodb';
 import { createRecord } from '../envelope.ts';
 import { ApiError } from '../errors.ts';
+import { originOf } from '../origin.ts';
 import type { Publisher } from '../publisher.ts';
 import type { Reader } from '../reader.ts';
 import { parseRecords } from '../record-document.ts';
+import type { Tracing } from '../tracing.ts';
 
 const idPattern = /^[0-9a-fA-F]{24}$/;
 
-export function createRecordsRoutes({ publisher, reader }: { publisher: Publisher; reader: Reader }) {
+export function createRecordsRoutes({
+  publisher,
+  reader,
+  tracing,
+}: {
+  publisher: Publisher;
+  reader: Reader;
+  tracing?: Tracing | undefined;
+}) {
   /** POST /api/records: a caller's own JSON on the same way as the writes of GET /api/data. */
   const create: RequestHandler = async (request, response) => {
     const parsed = parseRecords(request.body);
     if ('problems' in parsed) throw new ApiError('invalid_request', parsed.problems.join('; '));
     const timestamp = new Date();
     const writes = parsed.documents.map((document) => createRecord(document, timestamp));
-    await publisher.publish(writes);
+    await publisher.publish(writes, originOf(request, response, tracing));
     response.status(202).json({ status: 'success', ids: writes.map((write) => write._id), timestamp });
   };
 

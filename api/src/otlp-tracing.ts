@@ -1,0 +1,120 @@
+/** Tracing (tracing.ts) by OpenTelemetry's SDK, sent in batches as OTLP over HTTP. */
+import type { IncomingMessage } from 'node:http';
+import {
+  defaultTextMapGetter,
+  defaultTextMapSetter,
+  type Link,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api';
+import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
+import {
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace';
+import { names } from './environment.ts';
+import type { TracedCall, Tracing } from './tracing.ts';
+
+/** The SDK's own bound on a span's links. */
+const linksMax = 128;
+
+export function createOtlpTracing(options: {
+  service: string;
+  endpoint: string;
+  /** Of the traces that begin here; a request's own `traceparent` says for itself. */
+  sampledShare: number;
+}): Tracing {
+  const exporter = new OTLPTraceExporter({ url: `${options.endpoint.replace(/\/+$/, '')}/v1/traces` });
+  const provider = new TracerProvider({
+    resource: defaultResource().merge(resourceFromAttributes({ 'service.name': options.service })),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.sampledShare) }),
+    spanProcessors: [new BatchSpanProcessor({ exporter })],
+  });
+  const tracer = provider.getTracer('assessment');
+  const propagator = new W3CTraceContextPropagator();
+  const requests = new WeakMap<IncomingMessage, Span>();
+
+  const contextOf = (span: Span) => trace.setSpan(ROOT_CONTEXT, span);
+
+  /** A child of the first of `spans`, linked with all others both ways. */
+  function startShared(name: string, kind: SpanKind, spans: readonly Span[], attributes: object): Span {
+    const [first, ...others] = spans.filter((span) => span.isRecording());
+    const links = others.slice(0, linksMax).map((span): Link => ({ context: span.spanContext() }));
+    const parent = first ? contextOf(first) : ROOT_CONTEXT;
+    const shared = tracer.startSpan(name, { kind, links, attributes: { ...attributes } }, parent);
+    for (const span of others) span.addLink({ context: shared.spanContext() });
+    return shared;
+  }
+
+  return {
+    traceRequest(route, request, response) {
+      const parent = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter);
+      const attributes = { 'http.request.method': request.method ?? '', 'http.route': route };
+      const span = tracer.startSpan(
+        `${request.method} ${route}`,
+        { kind: SpanKind.SERVER, attributes },
+        parent,
+      );
+      requests.set(request, span);
+      response.once('close', () => {
+        span.setAttribute('http.response.status_code', response.statusCode);
+        if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+        span.end();
+      });
+    },
+    spanOf: (request) => requests.get(request),
+    startPublish(spans) {
+      const span = startShared(`send ${names.topic}`, SpanKind.PRODUCER, spans, {
+        'messaging.system': 'gcp_pubsub',
+        'messaging.operation.type': 'send',
+        'messaging.destination.name': names.topic,
+      });
+      const attributes: Record<string, string> = {};
+      propagator.inject(contextOf(span), attributes, defaultTextMapSetter);
+      return { attributes, end: (error) => endSpan(span, error) };
+    },
+    startStore(messages, writes) {
+      const spans = messages
+        .filter(({ traceparent }) => traceparent)
+        .map((attributes) => {
+          const parent = propagator.extract(ROOT_CONTEXT, attributes, defaultTextMapGetter);
+          const process = {
+            'messaging.system': 'gcp_pubsub',
+            'messaging.operation.type': 'process',
+            'messaging.destination.subscription.name': names.subscription,
+          };
+          const options = { kind: SpanKind.CONSUMER, attributes: process };
+          return tracer.startSpan(`process ${names.subscription}`, options, parent);
+        });
+      if (spans.length === 0) return untraced;
+      const store = startShared(`bulkWrite ${names.collection}`, SpanKind.CLIENT, spans, {
+        'db.system.name': 'mongodb',
+        'db.operation.name': 'bulkWrite',
+        'db.collection.name': names.collection,
+        'db.operation.batch.size': writes,
+      });
+      return {
+        end(error) {
+          for (const span of [store, ...spans]) endSpan(span, error);
+        },
+      };
+    },
+    close: () => provider.shutdown(),
+  };
+}
+
+const untraced: TracedCall = { end() {} };
+
+function endSpan(span: Span, error: unknown): void {
+  if (error !== undefined) {
+    span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : 'failed' });
+  }
+  span.end();
+}
