@@ -29,28 +29,22 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { InvalidEnvironment, readEnvironment, sharedVariables } from '@assessment/api/environment';
-import { createMongoClient, openDatabase } from '@assessment/api/mongo';
-import type { MongoClient } from 'mongodb';
-import { z } from 'zod';
 import { awaitArrival } from './arrival.ts';
+import { exitCodes, runCommand } from './command.ts';
 import { findProblems, firstSecond, idsCount } from './judgement.ts';
 import { readK6Run } from './k6-run.ts';
 import { driveLoad, readApiClock } from './load.ts';
-import { type AuditOptions, BadUsage, help, readOptions } from './options.ts';
+import { openMongoDb } from './mongodb.ts';
+import { type AuditOptions, help, readOptions } from './options.ts';
 import { endProgress, showProgress } from './progress.ts';
 import { formatCount, formatJson, formatReport } from './report.ts';
 import { NotJudged, type Run, unknownCount } from './run.ts';
 import { createStoredRecords, type StoredRecords } from './stored-records.ts';
 
-const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;
-
 async function audit(options: AuditOptions): Promise<number> {
-  const config = readEnvironment(z.object({ MONGODB_URI: sharedVariables.MONGODB_URI }), process.env);
-  const mongo = createMongoClient(config.MONGODB_URI, { appName: 'audit', poolSizeMax: 1 });
+  const { mongo, database } = await openMongoDb();
   try {
-    await checkMongoDb(mongo);
-    const records = createStoredRecords(openDatabase(mongo, config.MONGODB_URI));
+    const records = createStoredRecords(database);
     const { run, documentsBefore } = await obtainRun(options.source, records);
     console.error('waiting until what was confirmed is stored');
     const arrival = await awaitArrival(run, records, {
@@ -72,14 +66,6 @@ async function audit(options: AuditOptions): Promise<number> {
   } finally {
     endProgress();
     await mongo.close();
-  }
-}
-
-async function checkMongoDb(mongo: MongoClient): Promise<void> {
-  try {
-    await mongo.db().command({ ping: 1 }, { timeoutMS: 5_000 });
-  } catch (cause) {
-    throw new NotJudged('MongoDB does not answer; MONGODB_URI says where it is', { cause });
   }
 }
 
@@ -124,13 +110,9 @@ function describe(run: Run): string {
   return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown${listed}`;
 }
 
-try {
+await runCommand('audit', async () => {
   const options = readOptions(process.argv.slice(2), process.env);
-  if (options === 'help') process.stdout.write(help);
-  else process.exitCode = await audit(options);
-} catch (error) {
-  const isExpected = [BadUsage, NotJudged, InvalidEnvironment].some((kind) => error instanceof kind);
-  console.error(isExpected ? (error as Error).message : error);
-  if (error instanceof BadUsage) console.error('npm run audit -- --help says more');
-  process.exitCode = exitCodes.notJudged;
-}
+  if (options !== 'help') return audit(options);
+  process.stdout.write(help);
+  return exitCodes.passed;
+});

@@ -24,9 +24,13 @@ API_TOKEN is the api's bearer token, where it wants one.
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
 The writer has to be running, and nothing else may write meanwhile.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+
+Examples:
+  npm run audit -- --base-url http://127.0.0.1:3000 --duration 10s
+  npm run audit -- --summary stress-test/out/summary.json --ids stress-test/out/ids.txt --json
 `;
 
-const defaultFolder = join(import.meta.dirname, 'out');
+export const defaultFolder = join(import.meta.dirname, 'out');
 
 export interface AuditOptions {
   source:
@@ -103,7 +107,7 @@ function parse(args: string[]) {
   }
 }
 
-function readBaseUrl(text: string): string {
+export function readBaseUrl(text: string): string {
   const url = URL.parse(text);
   const isPlain = url && /^https?:$/.test(url.protocol) && !url.search && !url.hash;
   if (!isPlain) throw new BadUsage('--base-url: wants a URL such as http://127.0.0.1:3000');
@@ -126,7 +130,7 @@ export function readTime(flag: string, text: string): number {
   return timeMs;
 }
 
-function readFolder(text: string): string {
+export function readFolder(text: string): string {
   if (text === '') throw new BadUsage('--out: wants a folder');
   return text;
 }

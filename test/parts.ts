@@ -274,9 +274,7 @@ export function findProgram(name: string): string {
 
 /** Where `go install` puts it is often not on PATH. */
 export function findK6(): string | undefined {
-  return (
-    findExecutable('k6') ?? findExecutable('k6', join(process.env.GOPATH || join(homedir(), 'go'), 'bin'))
-  );
+  return findCached('k6') ?? findExecutable('k6', join(process.env.GOPATH || join(homedir(), 'go'), 'bin'));
 }
 
 /** Its jar beside gcloud. */

@@ -1,6 +1,6 @@
 /** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
 import { needs } from '../../test/parts.ts';
-import { BadUsage } from '../options.ts';
+import { exitCodes, runCommand } from '../command.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { type ChaosOptions, help, readOptions } from './options.ts';
@@ -8,8 +8,6 @@ import { planRounds } from './plan.ts';
 import { findChaosProblems, formatChaos, formatRound } from './report.ts';
 import { startRig } from './rig.ts';
 import { countDoubles, type RoundResult, runRound } from './round.ts';
-
-const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;
 
 async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<number> {
   const { skip } = needs('mongodb');
@@ -40,13 +38,9 @@ async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<
   }
 }
 
-try {
+await runCommand('chaos', async () => {
   const options = readOptions(process.argv.slice(2));
-  if (options === 'help') process.stdout.write(help);
-  else process.exitCode = await runChaos(options);
-} catch (error) {
-  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
-  console.error(isExpected ? error.message : error);
-  if (error instanceof BadUsage) console.error('npm run chaos -- --help says more');
-  process.exitCode = exitCodes.notJudged;
-}
+  if (options !== 'help') return runChaos(options);
+  process.stdout.write(help);
+  return exitCodes.passed;
+});

@@ -1,0 +1,98 @@
+/** The stress test's command line. */
+import { parseArgs } from 'node:util';
+import { BadUsage, defaultFolder, readBaseUrl, readFolder, readTime } from './options.ts';
+
+export const help = `Runs the stress test in k6, then the audit, and says whether both passed.
+
+  npm run stress -- [--base-url URL] [--profile full|short] [--think-time SECONDS] [--out FOLDER] …
+  npm run stress -- [--users N] [--duration TIME] …
+
+  --base-url URL        where the api is; default $BASE_URL or http://assessment.local
+  --profile NAME        full: the assessment's, 13 minutes and up to 10,000 users; short: a tenth of the time
+  --users N             as many all the time instead of a profile, 1 to 10000; default 100 beside --duration
+  --duration TIME       of that, such as 30s or 5m; default 30s beside --users
+  --think-time SECONDS  between a user's requests, 0 to 3600; default 0
+  --out FOLDER          where k6's summary and the ids are written; default stress-test/out
+  --settle TIME         the audit gives up when something is missing and nothing has arrived for so long; default 2m
+  --quiet TIME          the audit judges when all is there and nothing more has arrived for so long; default 30s
+  --help                this text
+
+MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
+k6 is looked for on PATH and where \`go install\` puts it. Ctrl-C ends the load early; the audit follows.
+Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+
+Examples:
+  npm run stress -- --base-url http://127.0.0.1:3000 --users 100 --duration 30s
+  npm run stress -- --base-url http://127.0.0.1:3000 --profile short --think-time 5
+  npm run stress
+`;
+
+export interface StressOptions {
+  baseUrl: string;
+  folder: string;
+  /** Of `k6 run`, before the script. */
+  k6Args: string[];
+  k6Environment: Record<string, string>;
+  /** Passed on to the audit. */
+  auditArgs: string[];
+}
+
+const flags = {
+  'base-url': { type: 'string' },
+  profile: { type: 'string' },
+  users: { type: 'string' },
+  duration: { type: 'string' },
+  'think-time': { type: 'string' },
+  out: { type: 'string' },
+  settle: { type: 'string' },
+  quiet: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** @throws BadUsage. */
+export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): StressOptions | 'help' {
+  const values = parse(args);
+  if (values.help) return 'help';
+  const baseUrl = readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local'));
+  const isSteady = values.users !== undefined || values.duration !== undefined;
+  if (isSteady && values.profile !== undefined) {
+    throw new BadUsage('--profile: not with --users and --duration, which replace it');
+  }
+  const durationMs = readTime('--duration', values.duration ?? '30s');
+  const users = readNumber('--users', values.users ?? '100', 1, 10_000);
+  const settle = values.settle ?? '2m';
+  const quiet = values.quiet ?? '30s';
+  readTime('--settle', settle);
+  readTime('--quiet', quiet);
+  return {
+    baseUrl,
+    folder: readFolder(values.out ?? defaultFolder),
+    k6Args: isSteady ? ['--vus', String(users), '--duration', `${durationMs / 1000}s`] : [],
+    k6Environment: {
+      BASE_URL: baseUrl,
+      PROFILE: readProfile(values.profile ?? 'full'),
+      THINK_TIME: String(readNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
+    },
+    auditArgs: ['--settle', settle, '--quiet', quiet],
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: flags, strict: true }).values;
+  } catch (cause) {
+    throw new BadUsage((cause as Error).message, { cause });
+  }
+}
+
+function readNumber(flag: string, text: string, min: number, max: number): number {
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max))
+    throw new BadUsage(`${flag}: wants a whole number from ${min} to ${max}`);
+  return value;
+}
+
+function readProfile(text: string): string {
+  if (text !== 'full' && text !== 'short') throw new BadUsage('--profile: wants full or short');
+  return text;
+}
