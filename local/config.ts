@@ -92,4 +92,9 @@ Takes no arguments; all settings are environment variables:
   LOG_LEVEL             of api and writer, default info
 
 The settings of api/src/config.ts and writer/src/config.ts are passed on.
-Ctrl-C drains and stops everything; once more stops at once.`;
+Ctrl-C drains and stops everything; once more stops at once.
+
+Examples:
+  npm start
+  PORT=8080 DATA_DIR=/tmp/assessment npm start
+  MONGODB_URI=mongodb://127.0.0.1:27017/assessmentdb npm start`;

@@ -1,0 +1,77 @@
+/**
+ * The README's pictures of the dashboard: `npm run screenshots` starts the system, puts a load on it, and writes
+ * docs/dashboard-*.png. By `--out FOLDER` somewhere else.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { startBrowser } from './browser.ts';
+import { until } from './requests.ts';
+import { startSystem } from './system.ts';
+
+const usage = `Takes the README's pictures of the dashboard.
+
+  npm run screenshots -- [--out FOLDER]
+
+  --out FOLDER   where they are written; default docs
+  --help         this text
+
+Needs chromium on PATH, and MongoDB as the tests do.
+
+Examples:
+  npm run screenshots
+  npm run screenshots -- --out /tmp
+`;
+
+const burstRequests = 15_000;
+/** Before the burst, so that it is seen where it begins. */
+const calmMs = 6_000;
+
+const looks: Record<string, BrowserContextOptions> = {
+  light: { colorScheme: 'light', viewport: { width: 1280, height: 800 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1280, height: 800 } },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+};
+
+const { values } = parseArgs({
+  options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+});
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+const folder = values.out ?? join(import.meta.dirname, '../docs');
+
+const system = await startSystem({ BURST_REQUESTS_MAX: String(burstRequests) });
+const browser = await startBrowser();
+try {
+  const pages: Record<string, Page> = {};
+  for (const [look, options] of Object.entries(looks)) {
+    const page = await (await browser.newContext(options)).newPage();
+    await page.goto(system.api.url);
+    await page.locator('#connection[data-state=live]').waitFor();
+    pages[look] = page;
+  }
+  const { light, dark, phone } = pages;
+  if (!light || !dark || !phone) throw new Error('not every page is open');
+  await light.waitForTimeout(calmMs);
+  await light.getByLabel('Requests').fill(String(burstRequests));
+  await light.getByRole('button').click();
+  const answered = async () => (await light.locator('#burst-status').textContent()) ?? '';
+  await until(answered, (text) => Number.parseInt(text.replaceAll(',', ''), 10) > burstRequests / 2);
+  await take(light, 'light');
+  await take(phone, 'phone', true);
+  await system.writer.kill();
+  await dark.locator('[data-part=writer][data-state=down]').waitFor();
+  await light.waitForTimeout(3_000);
+  await take(dark, 'dark');
+} finally {
+  await browser.close();
+  await system.stop();
+}
+
+async function take(page: Page, look: string, isScreenOnly = false): Promise<void> {
+  const path = join(folder, `dashboard-${look}.png`);
+  await page.screenshot({ path, fullPage: !isScreenOnly });
+  console.log(path);
+}
