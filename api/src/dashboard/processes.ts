@@ -2,7 +2,7 @@
  * The processes of one part, found by one host:port: a name with several addresses, such as a headless
  * Service of Kubernetes, is several processes, and each is asked for its /metrics.
  */
-import { lookup } from 'node:dns/promises';
+import { lookup as lookUpName } from 'node:dns/promises';
 import { Agent, get } from 'node:http';
 import { parseText, type Sample } from './samples.ts';
 
@@ -33,14 +33,21 @@ const processesMax = 16;
 /** A registry of ours is 20 kB. */
 const textBytesMax = 1024 * 1024;
 
-export function findProcesses(hostAndPort: string, wanted: ReadonlySet<string>): Processes {
+const lookUpAll = (name: string) => lookUpName(name, { all: true });
+
+/** @param lookup resolves with all addresses of a name; tests bring their own. */
+export function findProcesses(
+  hostAndPort: string,
+  wanted: ReadonlySet<string>,
+  lookup: (name: string) => Promise<{ address: string; family: number }[]> = lookUpAll,
+): Processes {
   const silences = new Map<string, number>();
   const agent = new Agent({ keepAlive: true, maxSockets: processesMax });
   const { hostname, port } = new URL(`http://${hostAndPort}`);
   const path = `/metrics?${new URLSearchParams([...wanted].map((name) => ['name', name]))}`;
 
   async function addresses(): Promise<string[]> {
-    const found = await lookup(hostname.replace(/^\[|\]$/g, ''), { all: true }).catch(() => []);
+    const found = await lookup(hostname.replace(/^\[|\]$/g, '')).catch(() => []);
     // A process that listens on both families is one.
     const family = found.some((one) => one.family === 4) ? 4 : 6;
     return found.filter((one) => one.family === family).map((one) => one.address);
