@@ -22,10 +22,8 @@ export function formatListing({ letters, isCut }: Listing, isJson: boolean): str
 }
 
 export function formatLetter(letter: Letter, isJson: boolean): string {
-  const content = readContent(letter);
-  const envelope = 'writes' in content ? BSON.EJSON.serialize(content.writes) : null;
+  const { envelope, problem } = readEnvelope(letter);
   if (isJson) {
-    const problem = 'problem' in content ? content.problem : null;
     return `${JSON.stringify({ ...summarize(letter), data: letter.data.toString('base64'), envelope, problem })}\n`;
   }
   const { id, publishTime, bytes } = summarize(letter);
@@ -39,11 +37,24 @@ export function formatLetter(letter: Letter, isJson: boolean): string {
     ['bytes', formatCount(bytes)],
     ...attributes,
   ]);
-  const body =
-    'problem' in content
-      ? `No envelope (${printable(content.problem)}). ${formatBytes(letter.data)}`
-      : JSON.stringify(envelope, null, 2);
+  const body = problem
+    ? `No envelope (${printable(problem)}). ${formatBytes(letter.data)}`
+    : JSON.stringify(envelope, null, 2);
   return `${head}\n\n${body}\n`;
+}
+
+/** The writes in MongoDB's Extended JSON, or why there are none to be shown. */
+function readEnvelope(letter: Letter): { envelope: unknown; problem: string | null } {
+  const content = readContent(letter);
+  if ('problem' in content) return { envelope: null, problem: content.problem };
+  try {
+    const envelope = BSON.EJSON.serialize(content.writes);
+    JSON.stringify(envelope);
+    return { envelope, problem: null };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { envelope: null, problem: 'its documents are nested too deep to be printed' };
+  }
 }
 
 export function formatDone(name: 'replay' | 'drop', done: Done, isJson: boolean): string {

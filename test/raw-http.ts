@@ -49,7 +49,7 @@ export function parseAnswers(text: string, methods: readonly string[] = []): Raw
       }),
     );
     // What is no HTTP has no method either: its refusal has a body always.
-    const isEmpty = methods[answers.length] === 'HEAD' && rest === '';
+    const isEmpty = status === '304' || (methods[answers.length] === 'HEAD' && rest === '');
     const length = isEmpty ? 0 : Number(headers.get('content-length'));
     if (!(rest.length >= length)) throw new Error(`cut off, or without a length: ${text.slice(0, 500)}`);
     answers.push({ status: Number(status), headers, body: rest.slice(0, length) });

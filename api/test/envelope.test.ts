@@ -114,3 +114,45 @@ test('refuses any bytes that are no envelope with an UnreadableEnvelope, and not
     { numRuns: 2_000 },
   );
 });
+
+test('refuses any document that is not one of its own with an UnreadableEnvelope, and nothing else', () => {
+  const value = fc.oneof(fc.jsonValue(), fc.date(), fc.constant(new ObjectId()), fc.uint8Array());
+  const key = fc.oneof(
+    fc.constantFrom(
+      '_id',
+      'type',
+      'index',
+      'payload',
+      'document',
+      'timestamp',
+      '__proto__',
+      'constructor',
+      '$set',
+    ),
+    fc.stringMatching(/^[^\0]{0,20}$/),
+  );
+  const almost = fc.tuple(
+    fc.constantFrom<Write>(...createWrites(new Date()), createRecord({ a: 1 }, new Date())),
+    key,
+    value,
+  );
+  const write = fc.oneof(
+    fc.dictionary(key, value),
+    almost.map(([one, name, other]) => ({ ...one, [name]: other })),
+  );
+  const envelope = fc.record({
+    v: fc.oneof({ weight: 9, arbitrary: fc.constant<unknown>(1) }, value),
+    writes: fc.oneof({ weight: 9, arbitrary: fc.array<unknown>(write, { maxLength: 4 }) }, value),
+  });
+  fc.assert(
+    fc.property(envelope, (document) => {
+      const bytes = BSON.serialize(document);
+      try {
+        assert.ok(encodeEnvelope(decodeEnvelope(bytes)).length > 0);
+      } catch (error) {
+        assert.ok(error instanceof UnreadableEnvelope, String(error));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});

@@ -9,6 +9,7 @@ import { createWrites, decodeEnvelope, encodeEnvelope } from '@assessment/api/en
 import { names } from '@assessment/api/environment';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
+import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import { type Broker, needs, startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort } from '../../test/process.ts';
 import { until } from '../../test/requests.ts';
@@ -189,10 +190,18 @@ for (const [what, start, options, isWhole] of [
         (await run('show', other)).stdout,
         /No envelope \(not a BSON document[\s\S]*bm8gZW52ZWxvcGU=/,
       );
+      const deep = await bury(encodeDeepEnvelope(200_000));
+      const shownDeep = await runJson('show', deep);
+      assert.equal(shownDeep.envelope, null);
+      assert.match(shownDeep.problem, /too deep to be printed/);
+      assert.match(
+        (await run('show', deep)).stdout,
+        /too deep to be printed[\s\S]*The first 1,024 bytes in base64/,
+      );
       const none = await run('show', '999999');
       assert.equal(none.exitCode, 2);
       assert.match(none.stderr, /^999999: no such dead letter/);
-      assert.equal(idsOf(await runJson('list')).length, 2);
+      assert.equal(idsOf(await runJson('list')).length, 3);
       await dropAll();
     });
 

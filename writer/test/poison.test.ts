@@ -12,6 +12,7 @@ import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub, Subscription } from '@google-cloud/pubsub';
 import { BSON, type Collection, type MongoClient } from 'mongodb';
+import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import {
   type Broker,
   type MongoDb,
@@ -99,6 +100,8 @@ describe('poison among good envelopes', needs('mongodb'), () => {
       [Buffer.from([0xff, 0x00, 0xff]), /^not a BSON document: /],
       [Buffer.from(BSON.serialize({ v: 2, writes: createWrites(now) })), /^v: /],
       [encodeEnvelope(refused), new RegExp(`^${refused[5]?._id.toHexString()}: MongoDB error 121: `)],
+      [encodeDeepEnvelope(5_000), /^[0-9a-f]{24}: /],
+      [encodeDeepEnvelope(200_000), /^[0-9a-f]{24}: /],
       [Buffer.alloc(envelopeBytesMax + 1), /^an envelope holds at most 2097152 bytes, got 2097153/],
     ];
     const good = Array.from({ length: 50 }, () => createWrites(now));
@@ -122,6 +125,15 @@ describe('poison among good envelopes', needs('mongodb'), () => {
       async () => (await (await fetch(`http://${broker.host}/_emulator/backlog`)).json()) as Backlog,
       ({ subscriptions }) => subscriptions.every(({ unackedCount }) => unackedCount === 0),
     );
+  });
+
+  test('an envelope that holds an id twice stores it once', async () => {
+    const [first, second] = createWrites(new Date());
+    assert.ok(first && second);
+    const id = await publish(encodeEnvelope([first, { ...second, _id: first._id }, second]));
+    await untilStored([first, second]);
+    assert.deepEqual(await records.find({ _id: first._id }).toArray(), [first]);
+    assert.equal(lettersOf(id).length, 0);
   });
 
   test('the largest message that the broker takes lands there whole, in parts', async () => {
