@@ -48,7 +48,7 @@ export async function find(leases: Leases, id: string, onProgress: OnProgress): 
 export async function replay(
   leases: Leases,
   selection: Selection,
-  publish: (data: Buffer) => Promise<string>,
+  publish: (letter: Letter) => Promise<string>,
   onProgress: OnProgress,
 ): Promise<Done> {
   const published = new Set<string>();
@@ -60,7 +60,7 @@ export async function replay(
       return undefined;
     }
     try {
-      published.add(await publish(letter.data));
+      published.add(await publish(letter));
       return letter;
     } catch (error) {
       done.failed.push({ id: letter.id, reason: reasonOf(error) });

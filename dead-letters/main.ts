@@ -9,6 +9,7 @@ import { endProgress, showProgress } from '../stress-test/progress.ts';
 import { formatCount } from '../stress-test/report.ts';
 import { type Done, drop, find, list, replay } from './commands.ts';
 import { type Leases, openLeases } from './leases.ts';
+import type { Letter } from './letter.ts';
 import { type DeadLettersOptions, help, readOptions } from './options.ts';
 import { formatDone, formatLetter, formatListing } from './report.ts';
 
@@ -77,9 +78,12 @@ async function carryOut(
   return isAllDone(done) ? exitCodes.done : exitCodes.notAll;
 }
 
-function publisherTo(pubsub: PubSub): (data: Buffer) => Promise<string> {
+function publisherTo(pubsub: PubSub): (letter: Letter) => Promise<string> {
   const topic = openTopic(pubsub, names.topic, { timeoutMs: publishTimeoutMs });
-  return (data) => topic.publishMessage({ data });
+  return ({ data, attributes: { requestIds } }) => {
+    // The requests keep their ids in the logs.
+    return topic.publishMessage({ data, ...(requestIds && { attributes: { requestIds } }) });
+  };
 }
 
 function isAllDone({ missing, failed, cameBack, brokenOff }: Done): boolean {

@@ -14,7 +14,9 @@ export function printEndpoints(
   terminal.entry('Dashboard', `${apiUrl}/`);
   terminal.entry('API', `${apiUrl}/api/data`);
   for (const path of ['/api/stats', '/readyz', '/metrics']) terminal.entry('', `${apiUrl}${path}`);
-  terminal.entry('', `curl -H 'content-type: application/json' -d '{"hello":"world"}' ${apiUrl}/api/records`);
+  const token = config.API_TOKEN === undefined ? '' : ' -H "authorization: Bearer $API_TOKEN"';
+  const record = `-H 'content-type: application/json' -d '{"hello":"world"}' ${apiUrl}/api/records`;
+  terminal.entry('', `curl${token} ${record}`);
   terminal.entry('Writer', `${writerUrl}/readyz`);
   terminal.entry('', `${writerUrl}/metrics`);
   terminal.entry('MongoDB', withoutPassword(mongoDbUri));

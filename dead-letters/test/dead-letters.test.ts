@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { createWrites, decodeEnvelope, encodeEnvelope } from '@assessment/api/envelope';
 import { names } from '@assessment/api/environment';
 import { createPubSub } from '@assessment/api/pubsub';
-import type { PubSub } from '@google-cloud/pubsub';
+import type { Message, PubSub } from '@google-cloud/pubsub';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import { type Broker, needs, startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort } from '../../test/process.ts';
@@ -69,11 +69,11 @@ for (const [what, start, options, isWhole] of [
     const idsOf = ({ letters }: { letters: { id: string }[] }) => letters.map(({ id }) => id).sort();
 
     /** What `writes` holds, acknowledged as it is read. */
-    async function readWrites(count: number): Promise<Buffer[]> {
+    async function readWrites(count: number): Promise<Message[]> {
       const subscription = pubsub.subscription(names.subscription);
-      const received: Buffer[] = [];
+      const received: Message[] = [];
       subscription.on('message', (message) => {
-        received.push(message.data);
+        received.push(message);
         message.ack();
       });
       await until(
@@ -122,13 +122,17 @@ for (const [what, start, options, isWhole] of [
 
     test('replay publishes what was asked for as it was, and only that is gone', async () => {
       const writes = createWrites(new Date());
-      const [id, others] = [await bury(encodeEnvelope(writes)), await buryEnvelopes(3)];
+      const [id, others] = [
+        await bury(encodeEnvelope(writes), { requestIds: 'a,b' }),
+        await buryEnvelopes(3),
+      ];
       const done = await runJson('replay', id, '999999');
       assert.deepEqual(done.ids, [id]);
       assert.deepEqual(done.missing, ['999999']);
       assert.equal(done.exitCode, 1);
-      const [data] = await readWrites(1);
-      assert.deepEqual(decodeEnvelope(data as Buffer), writes);
+      const [message] = await readWrites(1);
+      assert.deepEqual(decodeEnvelope((message as Message).data), writes);
+      assert.deepEqual(message?.attributes, { requestIds: 'a,b' });
       assert.deepEqual(idsOf(await runJson('list')), others.sort());
       assert.match((await run('replay', '--all')).stdout, /^3 replayed\.\n$/);
       await readWrites(3);

@@ -161,7 +161,10 @@ test('ends at its start what guard and all left running', both, async () => {
 
 test('listens on every address with the api alone, and only when HOST says so', both, async () => {
   const { env, dataFolder } = await createSettings();
-  await using local = await startLocal({ ...env, HOST: '0.0.0.0' });
+  const API_TOKEN = 'a-token-that-is-long-enough-to-be-one';
+  await using local = await startLocal({ ...env, HOST: '0.0.0.0', API_TOKEN });
+  assert.match(local.output(), /curl -H "authorization: Bearer \$API_TOKEN" /);
+  assert.ok(!local.output().includes(API_TOKEN));
   const isOpen = (name: string) =>
     listenersOf(childOf(dataFolder, name).pid).some(({ isLoopback }) => !isLoopback);
   assert.equal(isOpen('API'), true);
