@@ -2,7 +2,7 @@
  * What the dashboard costs: CPU time of api, writer, emulator and MongoDB while ten watch, less what they take
  * while nobody does.
  *
- *   node stress-test/bench/dashboard.ts
+ *   npx node stress-test/bench/dashboard.ts
  */
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
