@@ -1,12 +1,13 @@
 /**
  * A group of processes under a limit of memory and of CPU: cgroup version 1, by root.
- * https://docs.kernel.org/admin-guide/cgroup-v1/memory.html, https://docs.kernel.org/scheduler/sched-bwc.html
+ * https://docs.kernel.org/admin-guide/cgroup-v1/memory.html, https://docs.kernel.org/scheduler/sched-bwc.html,
+ * https://docs.kernel.org/admin-guide/cgroup-v1/cpusets.html
  */
 import { accessSync, constants, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = '/sys/fs/cgroup';
-const controllers = ['memory', 'cpu'] as const;
+const controllers = ['memory', 'cpu', 'cpuset'] as const;
 const periodMicros = 100_000;
 
 export interface Cgroup {
@@ -28,19 +29,29 @@ export function whyNoCgroup(): string | undefined {
     : `needs root and cgroup v1; not writable: ${missing.map((controller) => join(root, controller)).join(', ')}`;
 }
 
-export function createCgroup(limits: { name: string; memoryBytes: number; cores: number }): Cgroup {
-  const [memory, cpu] = controllers.map((controller) =>
+/** @param limits `cpus` names those that it may run on, such as `0` or `0-1`; all without it. */
+export function createCgroup(limits: {
+  name: string;
+  memoryBytes: number;
+  cores: number;
+  cpus?: string;
+}): Cgroup {
+  const [memory, cpu, cpuset] = controllers.map((controller) =>
     join(root, controller, `${limits.name}-${process.pid}`),
-  ) as [string, string];
-  for (const folder of [memory, cpu]) mkdirSync(folder);
+  ) as [string, string, string];
+  const folders = [memory, cpu, cpuset];
+  for (const folder of folders) mkdirSync(folder);
+  const ofAll = (file: string) => readFileSync(join(root, 'cpuset', file), 'utf8');
+  writeFileSync(join(cpuset, 'cpuset.mems'), ofAll('cpuset.mems'));
+  writeFileSync(join(cpuset, 'cpuset.cpus'), limits.cpus ?? ofAll('cpuset.cpus'));
   writeFileSync(join(memory, 'memory.limit_in_bytes'), String(limits.memoryBytes));
   writeFileSync(join(cpu, 'cpu.cfs_period_us'), String(periodMicros));
   writeFileSync(join(cpu, 'cpu.cfs_quota_us'), String(limits.cores * periodMicros));
-  const enter = [memory, cpu].map((folder) => `echo $$ > ${folder}/cgroup.procs`).join(' && ');
+  const enter = folders.map((folder) => `echo $$ > ${folder}/cgroup.procs`).join(' && ');
   const read = (file: string) => readFileSync(join(memory, file), 'utf8');
   const remove = () => {
     process.off('exit', remove);
-    for (const folder of [memory, cpu]) removeWhenEmpty(folder);
+    for (const folder of folders) removeWhenEmpty(folder);
   };
   process.once('exit', remove);
   return {

@@ -1,0 +1,122 @@
+/**
+ * A long backlog: no writer runs until the broker holds so many confirmed documents, and then one does. Meanwhile reads
+ * go on, and MongoDB never sees more operations than the writer's bound.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { writesPerRequest } from '@assessment/api/envelope';
+import { names } from '@assessment/api/environment';
+import { MongoClient, ObjectId } from 'mongodb';
+import { showProgress } from '../progress.ts';
+import { formatCount } from '../report.ts';
+import { runLoad } from './load.ts';
+import { type PartName, startLimitedSystem } from './system.ts';
+import { backlogCount, readMetric, watchMemory } from './watch.ts';
+
+export interface BacklogFigures {
+  confirmedDocuments: number;
+  fillSeconds: number;
+  fillPeakBytes: Record<PartName, number>;
+  envelopes: number;
+  storeSeconds: number;
+  storePeakBytes: Record<PartName, number>;
+  /** The most of the writer's operations in MongoDB at once, of ten looks a second. */
+  operationsMax: number;
+  insertedDocuments: number;
+  duplicateDocuments: number;
+  /** Documents by the time in their ids, counted second by second. */
+  countedDocuments: number;
+  /** GET /api/data with five ids while the backlog was stored; what failed of them. */
+  reads: { answered: number; withIds: number; failed: number };
+  oomKillCount: number;
+}
+
+/** As many as fill the envelopes and do not queue for long. */
+const connections = 200;
+const fillChunkSeconds = 10;
+
+const readIntervalMs = 100;
+
+export async function measureBacklog({ documents }: { documents: number }): Promise<BacklogFigures> {
+  const system = await startLimitedSystem({});
+  const url = `${system.api.url}/api/data`;
+  const beganAt = Math.floor(Date.now() / 1_000);
+  const confirmed = () => readMetric(system.api.url, 'api_writes_confirmed_total');
+  try {
+    // Reads are ids only when something is stored.
+    await runLoad(url, { connections: 1, seconds: 2, pace: 'patient' }, system.loadWrapper);
+    await system.writer.stop();
+    const fill = watchMemory(system);
+    const fillStart = performance.now();
+    while ((await confirmed()) < documents) {
+      showProgress(`${formatCount(await confirmed())} of ${formatCount(documents)} documents confirmed`);
+      await runLoad(url, { connections, seconds: fillChunkSeconds, pace: 'patient' }, system.loadWrapper);
+    }
+    fill.stop();
+    const fillSeconds = secondsSince(fillStart);
+    const confirmedDocuments = await confirmed();
+    const envelopes = await backlogCount(system);
+    const store = watchMemory(system);
+    const storeStart = performance.now();
+    await system.writer.restart();
+    const watched = await watchStoring(system, url);
+    store.stop();
+    const storeSeconds = secondsSince(storeStart);
+    showProgress('counting what is stored');
+    const all = confirmedDocuments + writesPerRequest * watched.reads.answered;
+    return {
+      confirmedDocuments: all,
+      fillSeconds,
+      fillPeakBytes: fill.peaks(),
+      envelopes,
+      storeSeconds,
+      storePeakBytes: store.peaks(),
+      ...watched,
+      insertedDocuments: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
+      duplicateDocuments: await readMetric(system.writer.url, 'writer_writes_duplicate_total'),
+      countedDocuments: await countDocuments(system.mongoDbUri, beganAt),
+      oomKillCount: system.oomKillCount(),
+    };
+  } finally {
+    await system.stop();
+  }
+}
+
+/** Until the broker holds nothing any longer. */
+async function watchStoring(system: Awaited<ReturnType<typeof startLimitedSystem>>, url: string) {
+  const reads = { answered: 0, withIds: 0, failed: 0 };
+  let operationsMax = 0;
+  for (;;) {
+    operationsMax = Math.max(operationsMax, await readMetric(system.writer.url, 'writer_mongodb_operations'));
+    const response = await fetch(url);
+    const body = (await response.json()) as { reads?: (string | null)[] };
+    if (response.status !== 200) reads.failed++;
+    else {
+      reads.answered++;
+      if (body.reads?.every((id) => id !== null)) reads.withIds++;
+    }
+    const left = await backlogCount(system);
+    if (left <= 1) break;
+    showProgress(`${formatCount(left)} envelopes left`);
+    await pause(readIntervalMs);
+  }
+  while ((await backlogCount(system)) > 0) await pause(readIntervalMs);
+  return { operationsMax, reads };
+}
+
+/** Second by second: a server may have to read what it counts. */
+async function countDocuments(uri: string, from: number): Promise<number> {
+  const mongo = new MongoClient(uri, { appName: 'limits' });
+  const records = mongo.db().collection(names.collection);
+  let total = 0;
+  const to = Math.floor(Date.now() / 1_000);
+  for (let second = from; second <= to; second++) {
+    const [$gte, $lt] = [second, second + 1].map((at) => ObjectId.createFromTime(at)) as [ObjectId, ObjectId];
+    total += await records.countDocuments({ _id: { $gte, $lt } });
+  }
+  await mongo.close();
+  return total;
+}
+
+function secondsSince(start: number): number {
+  return (performance.now() - start) / 1_000;
+}

@@ -1,0 +1,83 @@
+/** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
+import { parseArgs } from 'node:util';
+import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
+import { needs } from '../../test/parts.ts';
+import { BadUsage } from '../options.ts';
+import { endProgress } from '../progress.ts';
+import { NotJudged } from '../run.ts';
+import { measureBacklog } from './backlog.ts';
+import { measureOverload } from './overload.ts';
+import { formatBacklog, formatOverload, formatSoak } from './report.ts';
+import { measureSoak } from './soak.ts';
+
+const help = `The system in cgroups with the memory of its pods, all parts on one CPU and their load on another.
+
+  npm run limits -- overload [--seconds N]      10,000 connections in a closed loop, and 3 times the capacity in
+                                                an open one; default 20 s each, 2 to 3 minutes in all
+  npm run limits -- backlog [--documents N]     no writer until N documents are confirmed; default 2000000, 10 minutes
+  npm run limits -- soak [--minutes N]          70 % of capacity; default 30
+    --json     prints the figures as JSON
+    --help     this text
+
+Needs root, cgroup version 1 and two CPUs. Everything runs on this machine, on free ports of loopback.
+Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended for want of memory, 2 not measured.
+`;
+
+const flags = {
+  seconds: { type: 'string' },
+  documents: { type: 'string' },
+  minutes: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parse(args);
+  if (values.help) {
+    process.stdout.write(help);
+    return 0;
+  }
+  const [mode, ...rest] = positionals;
+  if (rest.length > 0) throw new BadUsage(`one of overload, backlog, soak; not ${positionals.join(' ')}`);
+  const seconds = readNumber('--seconds', values.seconds ?? '20', 1, 600);
+  const documents = readNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
+  const minutes = readNumber('--minutes', values.minutes ?? '30', 1, 1_440);
+  const modes: Record<string, () => Promise<{ text: string; figures: unknown; isWhole: boolean }>> = {
+    overload: async () => formatOverload(await measureOverload({ seconds })),
+    backlog: async () => formatBacklog(await measureBacklog({ documents })),
+    soak: async () => formatSoak(await measureSoak({ minutes })),
+  };
+  const measure = modes[mode ?? ''];
+  if (!measure) throw new BadUsage('wants overload, backlog or soak');
+  const why = whyNoCgroup() ?? needs('mongodb').skip;
+  if (why) throw new NotJudged(why);
+  const { text, figures, isWhole } = await measure();
+  endProgress();
+  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : text);
+  return isWhole ? 0 : 1;
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: flags, allowPositionals: true, strict: true });
+  } catch (cause) {
+    throw new BadUsage((cause as Error).message, { cause });
+  }
+}
+
+function readNumber(flag: string, text: string, min: number, max: number): number {
+  const value = /^\d{1,8}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max))
+    throw new BadUsage(`${flag}: wants a whole number from ${min} to ${max}`);
+  return value;
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (error) {
+  endProgress();
+  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
+  console.error(isExpected ? error.message : error);
+  if (error instanceof BadUsage) console.error('npm run limits -- --help says more');
+  process.exitCode = 2;
+}

@@ -1,0 +1,160 @@
+/**
+ * More than the system can take: what it accepts meanwhile, how soon and at what cost it refuses the rest, whether its
+ * memory stays bounded, and how long it takes until it answers as before.
+ *
+ * What it should accept at 3 times its capacity: of a CPU that a success costs c and a refusal r·c, a load of 3/c
+ * requests a second leaves a·c + (3 − a·c)·r = 1, so a share of (1 − 3r) / (1 − r) of the best.
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import { showProgress } from '../progress.ts';
+import type { Interval } from './generator.ts';
+import { runLoad } from './load.ts';
+import { type LimitedSystem, type PartName, partNames, startLimitedSystem } from './system.ts';
+import { readMetric, untilDrained, watchMemory } from './watch.ts';
+
+export interface OverloadFigures {
+  best: { connections: number; perSecond: number; cpuMicros: number };
+  refusalMicros: number;
+  /** r: the cost of a refusal over that of a success. */
+  costRatio: number;
+  /** (1 − 3r) / (1 − r). */
+  shareWanted: number;
+  closed: Record<'patient' | 'impatient', Overloaded>;
+  open: Overloaded & { rate: number; share: number };
+  /** From the fall of the load to half the capacity to the first second without a refusal and with p99 below 250 ms. */
+  recoverySeconds: number;
+  /** Writes that were confirmed, and those that MongoDB inserted, when the broker held nothing any longer. */
+  confirmedWrites: number;
+  insertedWrites: number;
+  oomKillCount: number;
+}
+
+interface Overloaded extends Interval {
+  seconds: number;
+  peakBytes: Record<PartName, number>;
+}
+
+const inFlightMax = 1_000;
+const connectionsClosed = 10_000;
+/** As many requests as are under way when each is answered within a second or so. */
+const connectionsOpen = 10_000;
+const bestConnections = [50, 200, 800];
+const overloadFactor = 3;
+
+const warmUpSeconds = 5;
+const recoveredMs = 250;
+
+export async function measureOverload({ seconds }: { seconds: number }): Promise<OverloadFigures> {
+  const system = await startLimitedSystem({ IN_FLIGHT_MAX: String(inFlightMax) });
+  const url = `${system.api.url}/api/data`;
+  const load = (options: Parameters<typeof runLoad>[1]) => runLoad(url, options, system.loadWrapper);
+  try {
+    showProgress('warming up');
+    await load({ connections: 100, seconds: warmUpSeconds, pace: 'patient' });
+    const best = await measureBest(system, load, seconds);
+    showProgress('what a refusal costs');
+    const refusalMicros = await measureRefusal(system, load);
+    const costRatio = refusalMicros / best.cpuMicros;
+    showProgress(`${connectionsClosed} connections, closed loop`);
+    const closedAt = async (pace: 'patient' | 'impatient') => {
+      const figures = await overload(
+        system,
+        () => load({ connections: connectionsClosed, seconds, pace }),
+        seconds,
+      );
+      await untilDrained(system);
+      return figures;
+    };
+    const closed = { patient: await closedAt('patient'), impatient: await closedAt('impatient') };
+    const rate = Math.round(overloadFactor * best.perSecond);
+    showProgress(`${rate} requests a second, open loop`);
+    const open = await overload(
+      system,
+      () => load({ connections: connectionsOpen, seconds, pace: rate }),
+      seconds,
+    );
+    showProgress('half the capacity');
+    const recoverySeconds = await measureRecovery(load, best.perSecond / 2);
+    await untilDrained(system);
+    return {
+      best,
+      refusalMicros,
+      costRatio,
+      shareWanted: (1 - overloadFactor * costRatio) / (1 - costRatio),
+      closed,
+      open: { ...open, rate, share: open.accepted / seconds / best.perSecond },
+      recoverySeconds,
+      confirmedWrites: await readMetric(system.api.url, 'api_writes_confirmed_total'),
+      insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
+      oomKillCount: system.oomKillCount(),
+    };
+  } finally {
+    await system.stop();
+  }
+}
+
+type Load = (options: Parameters<typeof runLoad>[1]) => Promise<Interval>;
+
+/** The most that is accepted in a closed loop, with what all parts spend on it. */
+async function measureBest(system: LimitedSystem, load: Load, seconds: number) {
+  let best = { connections: 0, perSecond: 0, cpuMicros: 0 };
+  for (const connections of bestConnections) {
+    showProgress(`capacity, ${connections} connections`);
+    await untilDrained(system);
+    const before = totalCpuMs(system);
+    const { accepted } = await load({ connections, seconds, pace: 'patient' });
+    await untilDrained(system);
+    const cpuMicros = ((totalCpuMs(system) - before) * 1_000) / accepted;
+    if (accepted / seconds > best.perSecond) best = { connections, perSecond: accepted / seconds, cpuMicros };
+  }
+  return best;
+}
+
+/** The broker stands still and the bound is reached: what follows is refused, and nothing else happens. */
+async function measureRefusal(system: LimitedSystem, load: Load): Promise<number> {
+  system.parts.emulator.pause();
+  // They wait until the publish timeout, 5 s.
+  const waiting = Array.from({ length: inFlightMax }, () =>
+    fetch(`${system.api.url}/api/data`).then((response) => response.text()),
+  );
+  while ((await readMetric(system.api.url, 'api_requests_in_flight')) < inFlightMax) await pause(50);
+  const before = system.cpuMs().api;
+  const { refused } = await load({ connections: 50, seconds: 2, pace: 'impatient' });
+  const micros = ((system.cpuMs().api - before) * 1_000) / refused;
+  system.parts.emulator.resume();
+  await Promise.all(waiting);
+  return micros;
+}
+
+async function overload(
+  system: LimitedSystem,
+  load: () => Promise<Interval>,
+  seconds: number,
+): Promise<Overloaded> {
+  const watch = watchMemory(system);
+  const interval = await load();
+  watch.stop();
+  return { ...interval, seconds, peakBytes: watch.peaks() };
+}
+
+async function measureRecovery(load: Load, rate: number): Promise<number> {
+  const patienceSeconds = 15;
+  let seconds = 0;
+  let recoveredAfter = Number.POSITIVE_INFINITY;
+  await load({
+    connections: connectionsOpen,
+    seconds: patienceSeconds,
+    pace: rate,
+    onSecond({ accepted, refused, failed, acceptedMs }) {
+      seconds++;
+      const isRecovered = accepted > 0 && refused === 0 && failed === 0 && acceptedMs.p99 < recoveredMs;
+      if (isRecovered) recoveredAfter = Math.min(recoveredAfter, seconds);
+    },
+  });
+  return recoveredAfter;
+}
+
+function totalCpuMs(system: LimitedSystem): number {
+  const cpuMs = system.cpuMs();
+  return partNames.reduce((sum, name) => sum + cpuMs[name], 0);
+}

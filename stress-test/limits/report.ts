@@ -1,0 +1,102 @@
+/** What the measurements within limits print, in Markdown, and whether all that was confirmed is stored. */
+import { formatCount } from '../report.ts';
+import type { BacklogFigures } from './backlog.ts';
+import type { Interval } from './generator.ts';
+import type { OverloadFigures } from './overload.ts';
+import type { SoakFigures } from './soak.ts';
+import { type PartName, partNames } from './system.ts';
+
+interface Report<Figures> {
+  text: string;
+  figures: Figures;
+  /** Nothing is missing, nothing is double, and no process ended for want of memory. */
+  isWhole: boolean;
+}
+
+const mebibyte = 1024 ** 2;
+
+export function formatOverload(figures: OverloadFigures): Report<OverloadFigures> {
+  const { best, closed, open, confirmedWrites, insertedWrites, oomKillCount } = figures;
+  const row = (name: string, interval: Interval & { seconds: number }) =>
+    `| ${[
+      name,
+      formatCount(Math.round(interval.accepted / interval.seconds)),
+      formatCount(Math.round(interval.refused / interval.seconds)),
+      formatMs(interval.acceptedMs.p50),
+      formatMs(interval.acceptedMs.p99),
+      formatMs(interval.refusedMs.p50),
+      formatMs(interval.refusedMs.p99),
+      interval.refusedBare,
+      interval.failed,
+      interval.unsent,
+    ].join(' | ')} |`;
+  const text = `${[
+    `Best: ${formatCount(Math.round(best.perSecond))} requests/s at ${best.connections} connections, ` +
+      `${Math.round(best.cpuMicros)} µs of CPU each in all parts. A refusal: ${figures.refusalMicros.toFixed(1)} µs, ` +
+      `r = ${figures.costRatio.toFixed(3)}.`,
+    '',
+    '| load | accepted/s | refused/s | accepted p50 ms | p99 ms | refused p50 ms | p99 ms | without Retry-After | failed | unsent |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
+    row('10,000 connections, closed loop, each waits as Retry-After says', closed.patient),
+    row('10,000 connections, closed loop, each comes again at once', closed.impatient),
+    row(`${formatCount(open.rate)}/s, open loop`, open),
+    '',
+    `Accepted at 3 times the capacity: ${open.share.toFixed(2)} of the best; ` +
+      `(1 − 3r) / (1 − r) is ${figures.shareWanted.toFixed(2)}, nine tenths of it ${(0.9 * figures.shareWanted).toFixed(2)}.`,
+    `At half the capacity again: as before after ${figures.recoverySeconds} s.`,
+    `Memory at the peak, MiB: ${formatMemory(closed.patient.peakBytes)}; with clients that come again at once ${formatMemory(closed.impatient.peakBytes)}; in the open loop ${formatMemory(open.peakBytes)}.`,
+    `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; ended for want of memory: ${oomKillCount}.`,
+  ].join('\n')}\n`;
+  // What was published without an answer in time is stored as well, and not confirmed.
+  return { text, figures, isWhole: insertedWrites >= confirmedWrites && oomKillCount === 0 };
+}
+
+export function formatBacklog(figures: BacklogFigures): Report<BacklogFigures> {
+  const { confirmedDocuments, insertedDocuments, countedDocuments, reads, oomKillCount } = figures;
+  const text = `${[
+    `Confirmed without a writer in ${figures.fillSeconds.toFixed(0)} s: ${formatCount(figures.envelopes)} envelopes. ` +
+      `Memory at the peak, MiB: ${formatMemory(figures.fillPeakBytes)}.`,
+    `Stored in ${figures.storeSeconds.toFixed(0)} s, ` +
+      `${formatCount(Math.round(insertedDocuments / figures.storeSeconds))} documents/s. ` +
+      `Memory at the peak, MiB: ${formatMemory(figures.storePeakBytes)}.`,
+    `The writer's operations in MongoDB at once: ${figures.operationsMax} at most.`,
+    `Confirmed in all ${formatCount(confirmedDocuments)}, counted ${formatCount(countedDocuments)}; ` +
+      `of the backlog's writer inserted ${formatCount(insertedDocuments)}, found there already ${formatCount(figures.duplicateDocuments)}.`,
+    `Requests meanwhile: ${reads.answered} answered, ${reads.withIds} with five ids, ${reads.failed} failed; ` +
+      `ended for want of memory: ${oomKillCount}.`,
+  ].join('\n')}\n`;
+  return { text, figures, isWhole: countedDocuments === confirmedDocuments && oomKillCount === 0 };
+}
+
+export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
+  const { rows, confirmedWrites, insertedWrites, oomKillCount } = figures;
+  const text = `${[
+    `${formatCount(figures.perSecond)} requests/s, 70 % of ${formatCount(Math.round(figures.capacityPerSecond))}: ` +
+      `${formatCount(figures.accepted)} accepted, ${figures.refused} refused, ${figures.failed} failed, ${figures.unsent} unsent.`,
+    '',
+    `| minute | accepted/s | p50 ms | p99 ms | ${partNames.map((name) => `${name} MiB`).join(' | ')} | ${partNames.map((name) => `${name} handles`).join(' | ')} |`,
+    `|--:|${'--:|'.repeat(3 + 2 * partNames.length)}`,
+    ...rows.map(
+      ({ minute, acceptedPerSecond, p50Ms, p99Ms, memoryBytes, handles }) =>
+        `| ${[
+          minute,
+          formatCount(Math.round(acceptedPerSecond)),
+          formatMs(p50Ms),
+          formatMs(p99Ms),
+          ...partNames.map((name) => Math.round(memoryBytes[name] / mebibyte)),
+          ...partNames.map((name) => handles[name]),
+        ].join(' | ')} |`,
+    ),
+    '',
+    `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; ended for want of memory: ${oomKillCount}.`,
+  ].join('\n')}\n`;
+  return { text, figures, isWhole: insertedWrites >= confirmedWrites && oomKillCount === 0 };
+}
+
+function formatMemory(bytes: Record<PartName, number>): string {
+  return partNames.map((name) => `${name} ${Math.round(bytes[name] / mebibyte)}`).join(', ');
+}
+
+function formatMs(ms: number): string {
+  return Number.isNaN(ms) || ms === null ? '–' : ms.toFixed(ms < 10 ? 1 : 0);
+}

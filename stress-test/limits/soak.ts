@@ -1,0 +1,105 @@
+/** A long load below capacity: memory, open files and latency have to stay as they are. */
+import { endProgress, showProgress } from '../progress.ts';
+import type { Interval } from './generator.ts';
+import { createLatencies } from './latencies.ts';
+import { runLoad } from './load.ts';
+import { type PartName, startLimitedSystem } from './system.ts';
+import { readMetric, untilDrained } from './watch.ts';
+
+export interface SoakFigures {
+  perSecond: number;
+  capacityPerSecond: number;
+  rows: SoakRow[];
+  accepted: number;
+  refused: number;
+  failed: number;
+  unsent: number;
+  confirmedWrites: number;
+  insertedWrites: number;
+  oomKillCount: number;
+}
+
+interface SoakRow {
+  minute: number;
+  acceptedPerSecond: number;
+  /** The median second's. */
+  p50Ms: number;
+  p99Ms: number;
+  memoryBytes: Record<PartName, number>;
+  handles: Record<PartName, number>;
+}
+
+const loadShare = 0.7;
+const rowSeconds = 60;
+const capacitySeconds = 20;
+const capacityConnections = 200;
+const connectionsMax = 5_000;
+
+export async function measureSoak({ minutes }: { minutes: number }): Promise<SoakFigures> {
+  const system = await startLimitedSystem({});
+  const url = `${system.api.url}/api/data`;
+  try {
+    showProgress('capacity');
+    const warm = { connections: capacityConnections, seconds: capacitySeconds, pace: 'patient' } as const;
+    await runLoad(url, warm, system.loadWrapper);
+    await untilDrained(system);
+    const capacity = (await runLoad(url, warm, system.loadWrapper)).accepted / capacitySeconds;
+    await untilDrained(system);
+    const rate = Math.round(capacity * loadShare);
+    const rows: SoakRow[] = [];
+    let seconds: Interval[] = [];
+    const whole = await runLoad(
+      url,
+      {
+        connections: connectionsMax,
+        seconds: minutes * 60,
+        pace: rate,
+        onSecond(interval) {
+          seconds.push(interval);
+          if (seconds.length < rowSeconds) return;
+          const row = formRow(rows.length + 1, seconds, system.memory(), system.handles());
+          rows.push(row);
+          seconds = [];
+          endProgress();
+          console.error(JSON.stringify(row));
+        },
+      },
+      system.loadWrapper,
+    );
+    await untilDrained(system);
+    const { accepted, refused, failed, unsent } = whole;
+    return {
+      perSecond: rate,
+      capacityPerSecond: capacity,
+      rows,
+      ...{ accepted, refused, failed, unsent },
+      confirmedWrites: await readMetric(system.api.url, 'api_writes_confirmed_total'),
+      insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
+      oomKillCount: system.oomKillCount(),
+    };
+  } finally {
+    await system.stop();
+  }
+}
+
+function formRow(
+  minute: number,
+  seconds: readonly Interval[],
+  memoryBytes: SoakRow['memoryBytes'],
+  handles: SoakRow['handles'],
+): SoakRow {
+  const [p50, p99] = [createLatencies(), createLatencies()];
+  for (const { acceptedMs } of seconds) {
+    p50.add(acceptedMs.p50);
+    p99.add(acceptedMs.p99);
+  }
+  const accepted = seconds.reduce((sum, interval) => sum + interval.accepted, 0);
+  return {
+    minute,
+    acceptedPerSecond: accepted / seconds.length,
+    p50Ms: p50.summary().p50,
+    p99Ms: p99.summary().p50,
+    memoryBytes,
+    handles,
+  };
+}

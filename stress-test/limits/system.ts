@@ -1,0 +1,98 @@
+/**
+ * The system as its manifests bound it: every part in a cgroup with the memory of its pod, the emulator with its half a
+ * core; all parts together on one CPU, and whoever loads them on another.
+ */
+import { readdirSync } from 'node:fs';
+import { type Cgroup, createCgroup } from '../../emulator/bench/cgroup.ts';
+import { rssAnonBytes } from '../../emulator/bench/rss-anon.ts';
+import {
+  declarations,
+  type NodeProcess,
+  startApi,
+  startEmulator,
+  startMongoDb,
+  startWriter,
+} from '../../test/parts.ts';
+import type { RunningProcess } from '../../test/process.ts';
+import { cpuTimeMs } from '../bench/cpu-time.ts';
+
+const mebibyte = 1024 ** 2;
+
+/** As in k8s/api.yaml, k8s/writer.yaml, k8s/pubsub-emulator.yaml and k8s/mongodb/deployment.yaml. */
+const memoryBytes = {
+  api: 512 * mebibyte,
+  writer: 256 * mebibyte,
+  emulator: 256 * mebibyte,
+  mongodb: 500 * mebibyte,
+} as const;
+
+const emulatorCores = 0.5;
+
+const systemCpu = '0';
+const loadCpu = '1';
+
+export type PartName = keyof typeof memoryBytes;
+export const partNames = Object.keys(memoryBytes) as PartName[];
+
+export interface LimitedSystem {
+  parts: Record<PartName, RunningProcess>;
+  api: NodeProcess;
+  writer: NodeProcess;
+  brokerHost: string;
+  mongoDbUri: string;
+  /** Runs a load generator. */
+  loadWrapper: readonly string[];
+  /** Of each part, memory that is not a file's. */
+  memory(): Record<PartName, number>;
+  /** Of each part, open files and sockets. */
+  handles(): Record<PartName, number>;
+  /** Of all parts so far. */
+  cpuMs(): Record<PartName, number>;
+  /** Processes that were ended because their cgroup had no memory left. */
+  oomKillCount(): number;
+  stop(): Promise<void>;
+}
+
+export async function startLimitedSystem(env: Record<string, string>): Promise<LimitedSystem> {
+  const cgroups = mapParts((name) =>
+    createCgroup({
+      name: `limits-${name}`,
+      memoryBytes: memoryBytes[name],
+      cores: name === 'emulator' ? emulatorCores : 1,
+      cpus: systemCpu,
+    }),
+  );
+  const load = createCgroup({ name: 'limits-load', memoryBytes: 4_096 * mebibyte, cores: 1, cpus: loadCpu });
+  const wrapper = (cgroup: Cgroup) => ({ wrapper: cgroup.wrapper });
+  const [mongoDb, broker] = await Promise.all([
+    startMongoDb(wrapper(cgroups.mongodb)),
+    startEmulator(JSON.stringify(declarations), wrapper(cgroups.emulator)),
+  ]);
+  const backends = { mongoDb, broker, env };
+  const [api, writer] = await Promise.all([
+    startApi({ ...backends, ...wrapper(cgroups.api) }),
+    startWriter({ ...backends, ...wrapper(cgroups.writer) }),
+  ]);
+  const parts = { api, writer, emulator: broker, mongodb: mongoDb };
+  return {
+    parts,
+    api,
+    writer,
+    brokerHost: broker.host,
+    mongoDbUri: mongoDb.uri,
+    loadWrapper: load.wrapper,
+    memory: () => mapParts((name) => rssAnonBytes(parts[name].pid())),
+    handles: () => mapParts((name) => readdirSync(`/proc/${parts[name].pid()}/fd`).length),
+    cpuMs: () => mapParts((name) => cpuTimeMs(parts[name].pid())),
+    oomKillCount: () => partNames.reduce((sum, name) => sum + cgroups[name].oomKillCount(), 0),
+    async stop() {
+      await Promise.all([api.stop(), writer.stop()]);
+      await Promise.all([broker.stop(), mongoDb.stop()]);
+      for (const cgroup of [...Object.values(cgroups), load]) cgroup.remove();
+    },
+  };
+}
+
+export function mapParts<T>(map: (name: PartName) => T): Record<PartName, T> {
+  return { api: map('api'), writer: map('writer'), emulator: map('emulator'), mongodb: map('mongodb') };
+}

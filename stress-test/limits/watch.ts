@@ -1,0 +1,37 @@
+/** Looks at a running system twice a second: the most memory of each part, and what the broker still holds. */
+import { setTimeout as pause } from 'node:timers/promises';
+import { type LimitedSystem, mapParts, type PartName } from './system.ts';
+
+const sampleIntervalMs = 500;
+
+export interface Watch {
+  /** In bytes, since the beginning. */
+  peaks(): Record<PartName, number>;
+  stop(): void;
+}
+
+export function watchMemory(system: LimitedSystem): Watch {
+  let peaks = system.memory();
+  const timer = setInterval(() => {
+    const memory = system.memory();
+    peaks = mapParts((name) => Math.max(peaks[name], memory[name]));
+  }, sampleIntervalMs);
+  return { peaks: () => peaks, stop: () => clearInterval(timer) };
+}
+
+/** Envelopes that the emulator holds for the writer. */
+export async function backlogCount({ brokerHost }: Pick<LimitedSystem, 'brokerHost'>): Promise<number> {
+  const response = await fetch(`http://${brokerHost}/_emulator/backlog`);
+  const { subscriptions } = (await response.json()) as { subscriptions: { unackedCount: number }[] };
+  return subscriptions.reduce((sum, { unackedCount }) => sum + unackedCount, 0);
+}
+
+export async function untilDrained(system: Pick<LimitedSystem, 'brokerHost'>): Promise<void> {
+  while ((await backlogCount(system)) > 0) await pause(sampleIntervalMs);
+}
+
+/** One figure of a process's Prometheus text. */
+export async function readMetric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
+}

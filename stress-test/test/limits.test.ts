@@ -1,0 +1,74 @@
+/** The measurements within limits: their percentiles, their load, and what they refuse. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { createLatencies } from '../limits/latencies.ts';
+import { runLoad } from '../limits/load.ts';
+
+test('percentiles are at most 1 % too high, and never above the most', () => {
+  const latencies = createLatencies();
+  for (let ms = 1; ms <= 1_000; ms++) latencies.add(ms);
+  const { p50, p99, max } = latencies.summary();
+  assert.ok(p50 >= 500 && p50 <= 505, String(p50));
+  assert.ok(p99 >= 990 && p99 <= 1_000, String(p99));
+  assert.equal(max, 1_000);
+  assert.deepEqual(createLatencies().summary(), { p50: Number.NaN, p99: Number.NaN, max: Number.NaN });
+});
+
+describe('the load', () => {
+  /** Confirms every other request, and refuses the others; every fourth refusal closes its connection. */
+  async function startServer() {
+    let [asked, confirmed, refused] = [0, 0, 0];
+    const server = createServer((request, response) => {
+      response.sendDate = false;
+      if (request.url === '/healthz') response.setHeader('Content-Length', 2).end('{}');
+      else if (asked++ % 2 === 0) {
+        confirmed++;
+        response.setHeader('Content-Length', 2).end('{}');
+      } else {
+        response.statusCode = 503;
+        if (refused++ % 4 === 0) response.setHeader('Connection', 'close');
+        response.setHeader('Retry-After', 1).setHeader('Content-Length', 2).end('{}');
+      }
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return { url, counts: () => ({ accepted: confirmed, refused }), close: () => server.close() };
+  }
+
+  for (const pace of ['patient', 'impatient', 200] as const) {
+    test(`counts what the server answered, ${typeof pace === 'number' ? 'at a rate' : pace}`, async () => {
+      const server = await startServer();
+      const whole = await runLoad(server.url, { connections: 20, seconds: 1, pace }, []);
+      const { accepted, refused, refusedBare, failed } = whole;
+      assert.deepEqual({ accepted, refused }, server.counts());
+      assert.ok(accepted > 0 && refused > 0);
+      assert.deepEqual([refusedBare, failed], [0, 0]);
+      if (pace === 'patient') assert.ok(accepted + refused < 200, `${accepted + refused} in a second`);
+      if (typeof pace === 'number') assert.equal(accepted + refused + whole.unsent, pace);
+      server.close();
+    });
+  }
+});
+
+test('bad usage is named', () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [join(import.meta.dirname, '../limits/main.ts'), ...args], {
+      encoding: 'utf8',
+    });
+  for (const [args, message] of [
+    [[], /wants overload, backlog or soak/],
+    [['overload', 'soak'], /one of overload, backlog, soak/],
+    [['soak', '--minutes', '0'], /--minutes: wants a whole number from 1/],
+    [['backlog', '--documents', 'many'], /--documents: wants a whole number/],
+    [['overload', '--fast'], /--fast/],
+  ] as const) {
+    const { status, stderr } = run(...args);
+    assert.equal(status, 2);
+    assert.match(stderr, message);
+  }
+});
