@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
 import { endsWith } from '../expect.ts';
 import type { Place } from '../place.ts';
-import type { StreamRequest } from '../pull-stream.ts';
+import { ackIdsOf, type StreamRequest } from '../pull-stream.ts';
 import { sources } from '../sources.ts';
 
 const count = 20;
@@ -111,11 +111,17 @@ export const flowControl: Feature = {
         const { topic, subscription } = await place.subscribe({ ackDeadlineSeconds: 60 });
         const stream = place.stream(subscription, { streamAckDeadlineSeconds: 60 });
         await place.publish(topic, 'a');
-        await stream.take(1);
-        stream.ack(...stream.received);
-        stream.write({ streamAckDeadlineSeconds: 10 });
+        const first = await stream.take(1);
+        // With a nack, whose redelivery tells that the request was read before the next publish.
+        stream.write({
+          streamAckDeadlineSeconds: 10,
+          modifyDeadlineAckIds: ackIdsOf(first),
+          modifyDeadlineSeconds: [0],
+        });
+        const [, again] = await stream.take(2);
+        if (again) stream.ack(again);
         await place.publish(topic, 'b');
-        await stream.take(3);
+        await stream.take(4);
       },
     },
   ],
