@@ -1,18 +1,18 @@
 /**
  * The write envelope: what travels from api to writer as the data of one message.
  *
- * BSON `{ v: 1, writes: [ …documents as MongoDB stores them… ] }`. BSON, because ids and dates stay
- * typed and a batch of 50 writes costs 55 µs to encode and 69 µs to decode, against 132 and 61 as JSON,
- * whose ids and dates then still need parsing. An envelope carries the writes of all requests that
- * arrived together, so what a message costs client, broker and writer is shared between them.
+ * BSON `{ v: 2, writes: Binary, records: […] }`. `writes` holds the documents of GET /api/data, 275 bytes each: id,
+ * index, time, and the 256 bytes whose hex is the payload. As documents they would be 604 bytes, which client, broker
+ * and disk then carry, and 2.3 µs each to decode instead of 0.3. `records` holds callers' own documents as MongoDB
+ * stores them. An envelope carries the writes of all requests that arrived together, so what a message costs client,
+ * broker and writer is shared between them.
  *
- * The api owns this contract; the writer imports it. A change of shape is a new `v`.
+ * The api owns this contract; the writer imports it. A change of shape is a new `v`; version 1, in which `writes` were
+ * documents as well, is still read, so that a backlog outlives an update.
  */
-import { randomBytes } from 'node:crypto';
-import { BSON, ObjectId } from 'mongodb';
+import { randomFillSync } from 'node:crypto';
+import { Binary, BSON, ObjectId } from 'mongodb';
 import { z } from 'zod';
-
-export const envelopeVersion = 1;
 
 /** Writes in one envelope: one bulkWrite call of the writer, whose batches are of this size. */
 export const envelopeWritesMax = 1_000;
@@ -29,8 +29,9 @@ export const readsPerRequest = 5;
 /** 256 random bytes are 512 hex characters. */
 const payloadBytes = 256;
 
-/** What one encoded `type: "write"` document takes in an envelope, its array key included; measured. */
-const writeBytes = 604;
+/** Where a packed write has its parts; the time is milliseconds since 1970. */
+const packed = { id: 0, index: 12, timestamp: 13, payload: 19, bytes: 275 } as const;
+const timestampBytes = 6;
 
 const objectId = z.instanceof(ObjectId, { error: 'wants an ObjectId' });
 
@@ -61,16 +62,32 @@ const recordSchema = z.strictObject({
   timestamp: z.date(),
 });
 
-const envelopeSchema = z.strictObject({
-  v: z.literal(envelopeVersion),
+const documentsSchema = z.strictObject({
+  v: z.literal(1),
   writes: z
     .array(z.discriminatedUnion('type', [writeSchema, recordSchema]))
     .min(1)
     .max(envelopeWritesMax),
 });
 
+const packedSchema = z
+  .strictObject({
+    v: z.literal(2),
+    writes: z
+      .instanceof(Binary, { error: 'wants binary data' })
+      .transform((binary) => Buffer.from(binary.buffer.buffer, binary.buffer.byteOffset, binary.position))
+      .refine((bytes) => bytes.length % packed.bytes === 0, { error: `wants ${packed.bytes} bytes a write` })
+      .refine(areIndexesInRange, { error: `wants an index from 0 to ${writesPerRequest - 1} in each` }),
+    records: z.array(recordSchema),
+  })
+  .refine(({ writes, records }) => isCountInRange(writes.length / packed.bytes + records.length), {
+    error: `wants 1 to ${envelopeWritesMax} writes`,
+  });
+
+const envelopeSchema = z.discriminatedUnion('v', [documentsSchema, packedSchema]);
+
 /** One intended document, exactly as MongoDB will hold it. */
-export type Write = z.output<typeof envelopeSchema>['writes'][number];
+export type Write = z.output<typeof documentsSchema>['writes'][number];
 
 /** Why a message's data is no envelope; `message` is short enough for a message attribute. */
 export class UnreadableEnvelope extends Error {
@@ -81,10 +98,23 @@ export class UnreadableEnvelope extends Error {
 export function createWrites(timestamp: Date): Write[] {
   const writes: Write[] = [];
   for (let index = 0; index < writesPerRequest; index++) {
-    const payload = randomBytes(payloadBytes).toString('hex');
-    writes.push({ _id: new ObjectId(), type: 'write', index, payload, timestamp });
+    writes.push({ _id: new ObjectId(), type: 'write', index, payload: randomPayload(), timestamp });
   }
   return writes;
+}
+
+/** Random bytes are drawn for this many payloads at once: drawing 256 takes 2.6 µs, of which 0.1 are theirs. */
+const pool = Buffer.alloc(256 * payloadBytes);
+let poolUsed = pool.length;
+
+function randomPayload(): string {
+  if (poolUsed === pool.length) {
+    randomFillSync(pool);
+    poolUsed = 0;
+  }
+  const start = poolUsed;
+  poolUsed += payloadBytes;
+  return pool.toString('hex', start, poolUsed);
 }
 
 /** A caller's own document, as POST /api/records accepts it. */
@@ -92,24 +122,38 @@ export function createRecord(document: Record<string, unknown>, timestamp: Date)
   return { _id: new ObjectId(), type: 'record', document, timestamp };
 }
 
-/** Bytes that `write` takes in an envelope, for bounds; exact for a record, a constant for a write. */
+/** Bytes that `write` takes in an envelope, for bounds; its array key included. */
 export function encodedBytes(write: Write): number {
-  return write.type === 'write' ? writeBytes : BSON.calculateObjectSize(write) + 8;
+  return write.type === 'write' ? packed.bytes : BSON.calculateObjectSize(write) + 8;
 }
 
-/** @throws RangeError when the writes are none, or over `envelopeWritesMax` or `envelopeBytesMax`. */
-export function encodeEnvelope(writes: readonly Write[]): Buffer {
-  if (writes.length === 0 || writes.length > envelopeWritesMax) {
-    throw new RangeError(`an envelope holds 1 to ${envelopeWritesMax} writes, got ${writes.length}`);
+/**
+ * Of writes as `createWrites` and `createRecord` make them; what is decoded has the records last.
+ * @throws RangeError when the writes are none, or over `envelopeWritesMax` or `envelopeBytesMax`.
+ */
+export function encodeEnvelope(all: readonly Write[]): Buffer {
+  if (!isCountInRange(all.length)) {
+    throw new RangeError(`an envelope holds 1 to ${envelopeWritesMax} writes, got ${all.length}`);
   }
-  const bytes = BSON.serialize({ v: envelopeVersion, writes }, { ignoreUndefined: true });
+  const records = all.filter((write) => write.type === 'record');
+  const writes = Buffer.allocUnsafe((all.length - records.length) * packed.bytes);
+  let start = 0;
+  for (const write of all) {
+    if (write.type === 'record') continue;
+    writes.set(write._id.id, start);
+    writes[start + packed.index] = write.index;
+    writes.writeUIntBE(write.timestamp.getTime(), start + packed.timestamp, timestampBytes);
+    writes.write(write.payload, start + packed.payload, payloadBytes, 'hex');
+    start += packed.bytes;
+  }
+  const bytes = BSON.serialize({ v: 2, writes: new Binary(writes), records }, { ignoreUndefined: true });
   if (bytes.length > envelopeBytesMax) {
     throw new RangeError(`an envelope holds at most ${envelopeBytesMax} bytes, got ${bytes.length}`);
   }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** @throws UnreadableEnvelope for anything that `encodeEnvelope` would not have made. */
+/** @throws UnreadableEnvelope for anything that `encodeEnvelope` would not have made, now or in version 1. */
 export function decodeEnvelope(data: Uint8Array): Write[] {
   if (data.length > envelopeBytesMax) {
     throw new UnreadableEnvelope(`an envelope holds at most ${envelopeBytesMax} bytes, got ${data.length}`);
@@ -122,7 +166,35 @@ export function decodeEnvelope(data: Uint8Array): Write[] {
     throw new UnreadableEnvelope(`not a BSON document: ${reason}`, { cause });
   }
   const result = envelopeSchema.safeParse(document);
-  if (result.success) return result.data.writes;
+  if (result.success) {
+    const envelope = result.data;
+    return envelope.v === 1 ? envelope.writes : [...unpack(envelope.writes), ...envelope.records];
+  }
   const issue = result.error.issues[0];
   throw new UnreadableEnvelope(`${issue?.path.join('.') || 'envelope'}: ${issue?.message}`);
+}
+
+function unpack(bytes: Buffer): Write[] {
+  const writes: Write[] = [];
+  for (let start = 0; start < bytes.length; start += packed.bytes) {
+    writes.push({
+      _id: new ObjectId(bytes.subarray(start, start + packed.index)),
+      type: 'write',
+      index: bytes.readUInt8(start + packed.index),
+      payload: bytes.toString('hex', start + packed.payload, start + packed.bytes),
+      timestamp: new Date(bytes.readUIntBE(start + packed.timestamp, timestampBytes)),
+    });
+  }
+  return writes;
+}
+
+function areIndexesInRange(bytes: Buffer): boolean {
+  for (let start = 0; start < bytes.length; start += packed.bytes) {
+    if (bytes.readUInt8(start + packed.index) >= writesPerRequest) return false;
+  }
+  return true;
+}
+
+function isCountInRange(count: number): boolean {
+  return count >= 1 && count <= envelopeWritesMax;
 }

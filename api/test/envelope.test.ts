@@ -26,6 +26,16 @@ test('carries writes and records unchanged, ids and dates typed', () => {
   assert.deepEqual(decodeEnvelope(encodeEnvelope(writes)), writes);
 });
 
+test('reads version 1, in which writes are documents, so that a backlog outlives an update', () => {
+  const writes = [...createWrites(new Date()), createRecord({ a: 1 }, new Date())];
+  assert.deepEqual(decodeEnvelope(BSON.serialize({ v: 1, writes })), writes);
+});
+
+test('carries a write of GET /api/data in less than half the bytes of its document', () => {
+  const writes = createWrites(new Date());
+  assert.ok(encodeEnvelope(writes).length * 2 < BSON.calculateObjectSize({ writes }));
+});
+
 test('makes five writes of 512 hex characters with distinct ids', () => {
   const writes = createWrites(new Date());
   assert.deepEqual(
@@ -74,14 +84,27 @@ const valid = {
   payload: 'a'.repeat(512),
   timestamp: new Date(),
 };
+/** Writes of version 2 with these indexes, all else zero. */
+function packed(...indexes: number[]): Buffer {
+  return Buffer.concat(
+    indexes.map((index) => Buffer.concat([Buffer.alloc(12), Buffer.of(index), Buffer.alloc(262)])),
+  );
+}
+
 const unreadable: [string, unknown, RegExp][] = [
-  ['another version', { v: 2, writes: [valid] }, /^v: /],
+  ['another version', { v: 3, writes: [valid] }, /^v: /],
   ['no writes', { v: 1, writes: [] }, /^writes: /],
   ['a write with an unknown type', { v: 1, writes: [{ ...valid, type: 'x' }] }, /^writes\.0\.type: /],
   ['an id that is no ObjectId', { v: 1, writes: [{ ...valid, _id: 'abc' }] }, /^writes\.0\._id: /],
   ['an index out of range', { v: 1, writes: [{ ...valid, index: 5 }] }, /^writes\.0\.index: /],
   ['a short payload', { v: 1, writes: [{ ...valid, payload: 'aa' }] }, /^writes\.0\.payload: /],
   ['an unknown field', { v: 1, writes: [{ ...valid, extra: 1 }] }, /^writes\.0: /],
+  ['documents where bytes belong', { v: 2, writes: [valid], records: [] }, /^writes: wants binary data/],
+  ['half a write', { v: 2, writes: packed(1).subarray(1), records: [] }, /^writes: wants 275 bytes a write/],
+  ['an index of 5', { v: 2, writes: packed(5), records: [] }, /^writes: wants an index from 0 to 4/],
+  ['nothing at all', { v: 2, writes: packed(), records: [] }, /^envelope: wants 1 to 1000 writes/],
+  ['too many', { v: 2, writes: packed(...Array(1_001).fill(0)), records: [] }, /^envelope: wants 1 to 1000/],
+  ['a write among the records', { v: 2, writes: packed(0), records: [valid] }, /^records\.0\./],
   ['a timestamp as text', { v: 1, writes: [{ ...valid, timestamp: 'now' }] }, /^writes\.0\.timestamp: /],
 ];
 for (const [what, envelope, message] of unreadable) {

@@ -149,7 +149,7 @@ test('tells a write that was never sent from one that was sent and not confirmed
 
 test('refuses over the bound on outstanding bytes and takes writes again below it', async () => {
   const broker = createBroker();
-  const publisher = createPublisher(broker.send, { ...options, bytesMax: 10_000 });
+  const publisher = createPublisher(broker.send, { ...options, bytesMax: 4_500 });
   const held = [1, 2, 3].map(() => publisher.publish(createWrites(new Date())));
   await assert.rejects(publisher.publish(createWrites(new Date())), hasCode('overloaded'));
   await broker.receive(1);

@@ -98,7 +98,7 @@ describe('poison among good envelopes', needs('mongodb'), () => {
     const poison: [Buffer, RegExp][] = [
       [Buffer.from('no envelope'), /^not a BSON document: /],
       [Buffer.from([0xff, 0x00, 0xff]), /^not a BSON document: /],
-      [Buffer.from(BSON.serialize({ v: 2, writes: createWrites(now) })), /^v: /],
+      [Buffer.from(BSON.serialize({ v: 3, writes: createWrites(now) })), /^v: /],
       [encodeEnvelope(refused), new RegExp(`^${refused[5]?._id.toHexString()}: MongoDB error 121: `)],
       [encodeDeepEnvelope(5_000), /^[0-9a-f]{24}: /],
       [encodeDeepEnvelope(200_000), /^[0-9a-f]{24}: /],
