@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express';
+import type { ObjectId } from 'mongodb';
 import { createWrites, readsPerRequest } from '../envelope.ts';
 import { originOf } from '../origin.ts';
 import type { Publisher } from '../publisher.ts';
@@ -17,8 +18,18 @@ export function createDataRoute(dependencies: {
     const writes = createWrites(timestamp);
     const confirmed = publisher.publish(writes, originOf(request, response, tracing));
     const reads = [];
-    for (let index = 0; index < readsPerRequest; index++) reads.push(reader.nextId());
+    for (let index = 0; index < readsPerRequest; index++) reads.push(quote(reader.nextId()));
     await confirmed;
-    response.json({ status: 'success', reads, writes: writes.map((write) => write._id), timestamp });
+    const ids = writes.map((write) => quote(write._id));
+    // By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process.
+    const body = `{"status":"success","reads":[${reads}],"writes":[${ids}],"timestamp":"${timestamp.toISOString()}"}`;
+    response.setHeader('Content-Type', 'application/json; charset=utf-8');
+    response.setHeader('Content-Length', body.length);
+    response.end(body, 'latin1');
   };
+}
+
+/** As JSON. */
+function quote(id: ObjectId | null): string {
+  return id === null ? 'null' : `"${id.toHexString()}"`;
 }
