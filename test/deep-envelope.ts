@@ -19,8 +19,8 @@ export function encodeDeepEnvelope(levels: number): Buffer {
   const name = shallow.indexOf('\u0003document\0');
   const at = name + '\u0003document\0'.length;
   const bytes = Buffer.concat([shallow.subarray(0, at), document, shallow.subarray(at + 5)]);
-  // The lengths of what it lies in: the envelope, its array, and the record, behind the names `writes` and `0`.
-  const array = shallow.indexOf('\u0004writes\0') + '\u0004writes\0'.length;
+  // The lengths of what it lies in: the envelope, its array, and the record, behind the names `records` and `0`.
+  const array = shallow.indexOf('\u0004records\0') + '\u0004records\0'.length;
   const record = shallow.indexOf('\u00030\0') + '\u00030\0'.length;
   for (const start of [0, array, record]) {
     bytes.writeInt32LE(shallow.readInt32LE(start) + document.length - 5, start);
