@@ -4,7 +4,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { type Cgroup, createCgroup } from '../../emulator/bench/cgroup.ts';
-import { rssAnonBytes } from '../../emulator/bench/rss-anon.ts';
+
 import {
   declarations,
   type NodeProcess,
@@ -15,6 +15,7 @@ import {
 } from '../../test/parts.ts';
 import type { RunningProcess } from '../../test/process.ts';
 import { cpuTimeMs } from '../bench/cpu-time.ts';
+import { residentBytes } from '../chaos/memory.ts';
 
 const mebibyte = 1024 ** 2;
 
@@ -81,7 +82,7 @@ export async function startLimitedSystem(env: Record<string, string>): Promise<L
     brokerHost: broker.host,
     mongoDbUri: mongoDb.uri,
     loadWrapper: load.wrapper,
-    memory: () => mapParts((name) => rssAnonBytes(parts[name].pid())),
+    memory: () => mapParts((name) => residentBytes(parts[name].pid(), 'RssAnon')),
     handles: () => mapParts((name) => readdirSync(`/proc/${parts[name].pid()}/fd`).length),
     cpuMs: () => mapParts((name) => cpuTimeMs(parts[name].pid())),
     oomKillCount: () => partNames.reduce((sum, name) => sum + cgroups[name].oomKillCount(), 0),
