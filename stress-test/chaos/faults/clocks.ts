@@ -35,10 +35,9 @@ export const clockFaults: Fault[] = names.map((name) => ({
     note(jump);
     writeFileSync(file, `${jump}\n`);
     await pause(noticeMs + holdMs);
+    // And there it stays, until it is started again.
     writeFileSync(file, '+0\n');
     await pause(noticeMs);
-    await parts[name].stop();
-    await parts[name].start();
   },
 }));
 
