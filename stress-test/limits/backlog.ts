@@ -4,10 +4,11 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { writesPerRequest } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
-import { MongoClient, ObjectId } from 'mongodb';
+import { readModelCollection } from '@assessment/api/read-model';
+import { MongoClient } from 'mongodb';
 import { showProgress } from '../progress.ts';
 import { formatCount } from '../report.ts';
+import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
 import { type PartName, startLimitedSystem } from './system.ts';
 import { backlogCount, readMetric, watchMemory } from './watch.ts';
@@ -23,8 +24,11 @@ export interface BacklogFigures {
   operationsMax: number;
   insertedDocuments: number;
   duplicateDocuments: number;
-  /** Documents by the time in their ids, counted second by second. */
+  /** The total that the writer keeps beside the documents: a count would read all of them. */
   countedDocuments: number;
+  /** Of the ids of every hundredth request, looked up. */
+  idsFound: number;
+  idsMissing: number;
   /** GET /api/data with five ids while the backlog was stored; what failed of them. */
   reads: { answered: number; withIds: number; failed: number };
   oomKillCount: number;
@@ -35,21 +39,24 @@ const connections = 200;
 const fillChunkSeconds = 10;
 
 const readIntervalMs = 100;
+const lookUpIdsMax = 1_000;
+const totalMsMax = 10_000;
 
 export async function measureBacklog({ documents }: { documents: number }): Promise<BacklogFigures> {
   const system = await startLimitedSystem({});
   const url = `${system.api.url}/api/data`;
-  const beganAt = Math.floor(Date.now() / 1_000);
   const confirmed = () => readMetric(system.api.url, 'api_writes_confirmed_total');
   try {
     // Reads are ids only when something is stored.
     await runLoad(url, { connections: 1, seconds: 2, pace: 'patient' }, system.loadWrapper);
     await system.writer.stop();
+    const ids: string[] = [];
     const fill = watchMemory(system);
     const fillStart = performance.now();
     while ((await confirmed()) < documents) {
       showProgress(`${formatCount(await confirmed())} of ${formatCount(documents)} documents confirmed`);
-      await runLoad(url, { connections, seconds: fillChunkSeconds, pace: 'patient' }, system.loadWrapper);
+      const load = { connections, seconds: fillChunkSeconds, pace: 'patient' } as const;
+      ids.push(...((await runLoad(url, load, system.loadWrapper)).ids ?? []));
     }
     fill.stop();
     const fillSeconds = secondsSince(fillStart);
@@ -61,7 +68,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
     const watched = await watchStoring(system, url);
     store.stop();
     const storeSeconds = secondsSince(storeStart);
-    showProgress('counting what is stored');
+    showProgress('looking ids up');
     const all = confirmedDocuments + writesPerRequest * watched.reads.answered;
     return {
       confirmedDocuments: all,
@@ -73,7 +80,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
       ...watched,
       insertedDocuments: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
       duplicateDocuments: await readMetric(system.writer.url, 'writer_writes_duplicate_total'),
-      countedDocuments: await countDocuments(system.mongoDbUri, beganAt),
+      ...(await lookUp(system.mongoDbUri, ids, all)),
       oomKillCount: system.oomKillCount(),
     };
   } finally {
@@ -103,18 +110,20 @@ async function watchStoring(system: Awaited<ReturnType<typeof startLimitedSystem
   return { operationsMax, reads };
 }
 
-/** Second by second: a server may have to read what it counts. */
-async function countDocuments(uri: string, from: number): Promise<number> {
+async function lookUp(uri: string, ids: readonly string[], confirmedDocuments: number) {
   const mongo = new MongoClient(uri, { appName: 'limits' });
-  const records = mongo.db().collection(names.collection);
-  let total = 0;
-  const to = Math.floor(Date.now() / 1_000);
-  for (let second = from; second <= to; second++) {
-    const [$gte, $lt] = [second, second + 1].map((at) => ObjectId.createFromTime(at)) as [ObjectId, ObjectId];
-    total += await records.countDocuments({ _id: { $gte, $lt } });
+  const records = createStoredRecords(mongo.db());
+  let idsFound = 0;
+  for (let start = 0; start < ids.length; start += lookUpIdsMax) {
+    idsFound += (await records.findStored(ids.slice(start, start + lookUpIdsMax))).size;
   }
+  const total = async () => (await readModelCollection(mongo.db()).findOne({ _id: 'records' }))?.total ?? 0;
+  const giveUpAt = performance.now() + totalMsMax;
+  // The writer adds to it twice a second.
+  while ((await total()) !== confirmedDocuments && performance.now() < giveUpAt) await pause(readIntervalMs);
+  const countedDocuments = await total();
   await mongo.close();
-  return total;
+  return { countedDocuments, idsFound, idsMissing: ids.length - idsFound };
 }
 
 function secondsSince(start: number): number {

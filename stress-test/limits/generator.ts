@@ -24,6 +24,8 @@ export interface Interval {
   unsent: number;
   acceptedMs: Latency;
   refusedMs: Latency;
+  /** Of a whole run: ids of every hundredth request that was accepted. */
+  ids?: string[];
 }
 
 interface Latency {
@@ -48,6 +50,8 @@ const tickMs = 2;
 /** Answers are waited for this long after the last request. */
 const drainMs = 10_000;
 
+const idsEvery = 100;
+
 const headEnd = Buffer.from('\r\n\r\n');
 
 interface Connection {
@@ -62,6 +66,7 @@ const idle = new Set<Connection>();
 let connectionCount = 0;
 let underWay = 0;
 let isSending = false;
+const ids: string[] = [];
 let second = createCounts();
 const whole = createCounts();
 
@@ -130,17 +135,19 @@ function receive(connection: Connection, chunk: Buffer): void {
   const ms = performance.now() - connection.sentAt;
   connection.sentAt = undefined;
   underWay--;
-  const pauseMs = countAnswer(head, ms);
+  const pauseMs = countAnswer(head, received.subarray(end + headEnd.length), ms);
   if (/^connection: close/im.test(head)) connection.socket.end();
   else if (pauseMs > 0) setTimeout(next, pauseMs, connection);
   else next(connection);
 }
 
 /** @returns how long the connection waits before its next request. */
-function countAnswer(head: string, ms: number): number {
+function countAnswer(head: string, body: Buffer, ms: number): number {
   const status = head.slice(9, 12);
-  if (status === '200') count('accepted', ms);
-  else if (status !== '503') count('failed');
+  if (status === '200') {
+    count('accepted', ms);
+    if (whole.counts.accepted % idsEvery === 0) ids.push(...(JSON.parse(body.toString()).writes ?? []));
+  } else if (status !== '503') count('failed');
   else {
     count('refused', ms);
     const retryAfter = /^retry-after: (\d+)/im.exec(head)?.[1];
@@ -183,5 +190,5 @@ clearInterval(opening);
 clearInterval(reporting);
 const giveUpAt = performance.now() + drainMs;
 while (underWay > 0 && performance.now() < giveUpAt) await pause(tickMs);
-console.log(JSON.stringify({ whole: summary(whole) }));
+console.log(JSON.stringify({ whole: { ...summary(whole), ids } }));
 process.exit();

@@ -60,12 +60,16 @@ export function formatBacklog(figures: BacklogFigures): Report<BacklogFigures> {
       `${formatCount(Math.round(insertedDocuments / figures.storeSeconds))} documents/s. ` +
       `Memory at the peak, MiB: ${formatMemory(figures.storePeakBytes)}.`,
     `The writer's operations in MongoDB at once: ${figures.operationsMax} at most.`,
-    `Confirmed in all ${formatCount(confirmedDocuments)}, counted ${formatCount(countedDocuments)}; ` +
+    `Confirmed in all ${formatCount(confirmedDocuments)}, counted ${formatCount(countedDocuments)}; of ${formatCount(figures.idsFound + figures.idsMissing)} ids looked up ${figures.idsMissing} are missing; ` +
       `of the backlog's writer inserted ${formatCount(insertedDocuments)}, found there already ${formatCount(figures.duplicateDocuments)}.`,
     `Requests meanwhile: ${reads.answered} answered, ${reads.withIds} with five ids, ${reads.failed} failed; ` +
       `ended for want of memory: ${oomKillCount}.`,
   ].join('\n')}\n`;
-  return { text, figures, isWhole: countedDocuments === confirmedDocuments && oomKillCount === 0 };
+  return {
+    text,
+    figures,
+    isWhole: countedDocuments === confirmedDocuments && figures.idsMissing === 0 && oomKillCount === 0,
+  };
 }
 
 export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
