@@ -76,7 +76,10 @@ const packedSchema = z
     writes: z
       .instanceof(Binary, { error: 'wants binary data' })
       .transform((binary) => Buffer.from(binary.buffer.buffer, binary.buffer.byteOffset, binary.position))
-      .refine((bytes) => bytes.length % packed.bytes === 0, { error: `wants ${packed.bytes} bytes a write` })
+      .refine((bytes) => bytes.length % packed.bytes === 0, {
+        error: `wants ${packed.bytes} bytes a write`,
+        abort: true,
+      })
       .refine(areIndexesInRange, { error: `wants an index from 0 to ${writesPerRequest - 1} in each` }),
     records: z.array(recordSchema),
   })
