@@ -32,7 +32,6 @@ const uncounted = new Set([
 ]);
 
 const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
-const overloadedBody = Buffer.from(overloaded.body);
 /** In one array, which node:http takes as it is: of a refusal nothing is made anew. */
 const overloadedHeaders = Object.entries(headersOf(overloaded)).flat();
 const closingHeaders = [...overloadedHeaders, 'Connection', 'close'];
@@ -116,7 +115,8 @@ export function createAdmission(
     if (inFlight >= options.inFlightMax) {
       options.onRefused?.(overloaded);
       response.writeHead(overloaded.status, isEarly(request.socket) ? closingHeaders : overloadedHeaders);
-      response.end(overloadedBody);
+      // As text it is one write with the headers; as bytes it would be a second, which costs as much as all the rest.
+      response.end(overloaded.body, 'latin1');
       return;
     }
     inFlight++;

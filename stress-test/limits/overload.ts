@@ -41,8 +41,6 @@ const connectionsOpen = 10_000;
 const bestConnections = [50, 200, 800];
 const overloadFactor = 3;
 
-/** Of clients that come again after one to two seconds. */
-const refusedConnections = 5_000;
 const refusedSeconds = 3;
 
 /** Longer than the measurement of refusals takes, for which the broker stands still; 5 s by default. */
@@ -63,7 +61,8 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
     await load({ connections: 100, seconds: warmUpSeconds, pace: 'patient' });
     const best = await measureBest(system, load, seconds);
     showProgress('what a refusal costs');
-    const refusalMicros = await measureRefusal(system, load);
+    const rate = Math.round(overloadFactor * best.perSecond);
+    const refusalMicros = await measureRefusal(system, load, rate);
     const costRatio = refusalMicros / best.cpuMicros;
     showProgress(`${connectionsClosed} connections, closed loop`);
     const closedAt = async (pace: 'patient' | 'impatient') => {
@@ -76,7 +75,6 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
       return figures;
     };
     const closed = { patient: await closedAt('patient'), impatient: await closedAt('impatient') };
-    const rate = Math.round(overloadFactor * best.perSecond);
     showProgress(`${rate} requests a second, open loop`);
     const open = await overload(
       system,
@@ -120,8 +118,8 @@ async function measureBest(system: LimitedSystem, load: Load, seconds: number) {
   return best;
 }
 
-/** The broker stands still and the bound is reached: what follows is refused, and nothing else happens. */
-async function measureRefusal(system: LimitedSystem, load: Load): Promise<number> {
+/** The broker stands still and the bound is reached: what follows, as much as in the overload, is refused. */
+async function measureRefusal(system: LimitedSystem, load: Load, rate: number): Promise<number> {
   system.parts.emulator.pause();
   // They wait until it goes on.
   const waiting = Array.from({ length: inFlightMax }, () =>
@@ -131,9 +129,9 @@ async function measureRefusal(system: LimitedSystem, load: Load): Promise<number
   // Once the connections are open, which costs more than many refusals.
   const seen = { refused: 0, cpuMs: Number.NaN, micros: Number.NaN };
   await load({
-    connections: refusedConnections,
+    connections: connectionsOpen,
     seconds: refusedSeconds,
-    pace: 'patient',
+    pace: rate,
     onSecond({ refused }) {
       const cpuMs = system.cpuMs().api;
       if (Number.isNaN(seen.cpuMs)) seen.cpuMs = cpuMs;
