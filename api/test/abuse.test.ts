@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { memoryBytes } from '../../stress-test/memory.ts';
 import { needs } from '../../test/parts.ts';
 import { exchange, openSocket, parseAnswers, type RawAnswer, readToEnd } from '../../test/raw-http.ts';
 import { request, until } from '../../test/requests.ts';
@@ -38,8 +38,7 @@ describe('abuse of the api', needs('mongodb'), () => {
   after(() => system.stop());
 
   function rssAnonBytes(): number {
-    const status = readFileSync(`/proc/${system.api.pid()}/status`, 'utf8');
-    return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1_024;
+    return memoryBytes(system.api.pid(), 'RssAnon');
   }
 
   /** Another client is served, reads and writes. */

@@ -1,10 +1,5 @@
 /** Memory that a process cannot give back to its files: RssAnon of /proc (man 5 proc_pid_status). */
-import { readFileSync } from 'node:fs';
-
-export function rssAnonBytes(pid: number): number {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1_024;
-}
+import { memoryBytes } from '../../stress-test/memory.ts';
 
 /** Looks ten times a second. */
 const sampleMs = 100;
@@ -13,12 +8,12 @@ const sampleMs = 100;
 export async function withPeakRssAnon(pid: number, run: () => Promise<void>): Promise<number> {
   let peak = 0;
   const timer = setInterval(() => {
-    peak = Math.max(peak, rssAnonBytes(pid));
+    peak = Math.max(peak, memoryBytes(pid, 'RssAnon'));
   }, sampleMs);
   try {
     await run();
   } finally {
     clearInterval(timer);
   }
-  return Math.max(peak, rssAnonBytes(pid));
+  return Math.max(peak, memoryBytes(pid, 'RssAnon'));
 }

@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { memoryBytes } from '../../stress-test/memory.ts';
 import { encodeField } from '../src/protobuf.ts';
 import { createFolder, until } from './harness.ts';
 import { createRawClient, type EmulatorProcess, publishRequest, startProcess } from './process.ts';
@@ -40,8 +40,7 @@ after(() => {
 });
 
 function rssAnonBytes(): number {
-  const status = readFileSync(`/proc/${emulator.pid}/status`, 'utf8');
-  return Number(/RssAnon:\s+(\d+)/.exec(status)?.[1]) * 1_024;
+  return memoryBytes(emulator.pid, 'RssAnon');
 }
 
 /** A new client is served, over HTTP and gRPC. */

@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ProcessOptions, RunningProcess } from '../../test/process.ts';
-import { residentBytes } from './memory.ts';
+import { memoryBytesOrNone } from '../memory.ts';
 
 export type PartName = 'api' | 'writer' | 'emulator' | 'mongodb';
 
@@ -39,7 +39,7 @@ export function createPart(name: PartName, running: RunningProcess): Part {
   void keepUp();
 
   function sample(): void {
-    peakBytes = Math.max(peakBytes, residentBytes(running.pid()));
+    peakBytes = Math.max(peakBytes, memoryBytesOrNone(running.pid(), 'VmRSS'));
   }
 
   async function keepUp(): Promise<void> {

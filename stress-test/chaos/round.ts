@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { names } from '@assessment/api/environment';
 import { MongoError } from 'mongodb';
 import { createFolder } from '../../test/process.ts';
+import { backlogCount } from '../backlog.ts';
 import { secondOf } from '../ids-file.ts';
 import { documentBounds, type Findings, findProblems, firstSecond } from '../judgement.ts';
 import { driveLoad } from '../load.ts';
@@ -169,17 +170,10 @@ async function untilStored(ids: readonly string[], records: StoredRecords): Prom
 async function untilDrained({ broker }: Rig): Promise<boolean> {
   const giveUpAt = performance.now() + settleMs;
   for (;;) {
-    const response = await fetch(`http://${broker.host}/_emulator/backlog`);
-    const { subscriptions } = (await response.json()) as { subscriptions: Backlog[] };
-    if (subscriptions.every(({ unackedCount }) => unackedCount === 0)) return true;
+    if ((await backlogCount(broker.host)) === 0) return true;
     if (performance.now() > giveUpAt) return false;
     await pause(pollMs);
   }
-}
-
-interface Backlog {
-  subscription: string;
-  unackedCount: number;
 }
 
 /** A MongoDB that has just been started again may not answer yet. */

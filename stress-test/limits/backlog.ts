@@ -6,12 +6,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { writesPerRequest } from '@assessment/api/envelope';
 import { readModelCollection } from '@assessment/api/read-model';
 import { MongoClient } from 'mongodb';
+import { backlogCount } from '../backlog.ts';
 import { showProgress } from '../progress.ts';
 import { formatCount } from '../report.ts';
 import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
 import { type PartName, startLimitedSystem } from './system.ts';
-import { backlogCount, readMetric, watchMemory } from './watch.ts';
+import { readMetric, watchMemory } from './watch.ts';
 
 export interface BacklogFigures {
   confirmedDocuments: number;
@@ -61,7 +62,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
     fill.stop();
     const fillSeconds = secondsSince(fillStart);
     const confirmedDocuments = await confirmed();
-    const envelopes = await backlogCount(system);
+    const envelopes = await backlogCount(system.brokerHost);
     const store = watchMemory(system);
     const storeStart = performance.now();
     await system.writer.restart();
@@ -101,12 +102,12 @@ async function watchStoring(system: Awaited<ReturnType<typeof startLimitedSystem
       reads.answered++;
       if (body.reads?.every((id) => id !== null)) reads.withIds++;
     }
-    const left = await backlogCount(system);
+    const left = await backlogCount(system.brokerHost);
     if (left <= 1) break;
     showProgress(`${formatCount(left)} envelopes left`);
     await pause(readIntervalMs);
   }
-  while ((await backlogCount(system)) > 0) await pause(readIntervalMs);
+  while ((await backlogCount(system.brokerHost)) > 0) await pause(readIntervalMs);
   return { operationsMax, reads };
 }
 

@@ -4,7 +4,6 @@
  */
 import { readdirSync } from 'node:fs';
 import { type Cgroup, createCgroup } from '../../emulator/bench/cgroup.ts';
-
 import {
   declarations,
   type NodeProcess,
@@ -15,7 +14,7 @@ import {
 } from '../../test/parts.ts';
 import type { RunningProcess } from '../../test/process.ts';
 import { cpuTimeMs } from '../bench/cpu-time.ts';
-import { residentBytes } from '../chaos/memory.ts';
+import { memoryBytesOrNone } from '../memory.ts';
 
 const mebibyte = 1024 ** 2;
 
@@ -82,7 +81,7 @@ export async function startLimitedSystem(env: Record<string, string>): Promise<L
     brokerHost: broker.host,
     mongoDbUri: mongoDb.uri,
     loadWrapper: load.wrapper,
-    memory: () => mapParts((name) => residentBytes(parts[name].pid(), 'RssAnon')),
+    memory: () => mapParts((name) => memoryBytesOrNone(parts[name].pid(), 'RssAnon')),
     handles: () => mapParts((name) => readdirSync(`/proc/${parts[name].pid()}/fd`).length),
     cpuMs: () => mapParts((name) => cpuTimeMs(parts[name].pid())),
     oomKillCount: () => partNames.reduce((sum, name) => sum + cgroups[name].oomKillCount(), 0),

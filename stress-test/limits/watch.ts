@@ -1,5 +1,6 @@
-/** Looks at a running system twice a second: the most memory of each part, and what the broker still holds. */
+/** Looks at a running system twice a second: the most memory of each part, and whether the broker still holds something. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { backlogCount } from '../backlog.ts';
 import { type LimitedSystem, mapParts, type PartName } from './system.ts';
 
 const sampleIntervalMs = 500;
@@ -19,15 +20,8 @@ export function watchMemory(system: LimitedSystem): Watch {
   return { peaks: () => peaks, stop: () => clearInterval(timer) };
 }
 
-/** Envelopes that the emulator holds for the writer. */
-export async function backlogCount({ brokerHost }: Pick<LimitedSystem, 'brokerHost'>): Promise<number> {
-  const response = await fetch(`http://${brokerHost}/_emulator/backlog`);
-  const { subscriptions } = (await response.json()) as { subscriptions: { unackedCount: number }[] };
-  return subscriptions.reduce((sum, { unackedCount }) => sum + unackedCount, 0);
-}
-
-export async function untilDrained(system: Pick<LimitedSystem, 'brokerHost'>): Promise<void> {
-  while ((await backlogCount(system)) > 0) await pause(sampleIntervalMs);
+export async function untilDrained({ brokerHost }: Pick<LimitedSystem, 'brokerHost'>): Promise<void> {
+  while ((await backlogCount(brokerHost)) > 0) await pause(sampleIntervalMs);
 }
 
 /** One figure of a process's Prometheus text. */

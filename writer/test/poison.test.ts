@@ -12,6 +12,7 @@ import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub, Subscription } from '@google-cloud/pubsub';
 import { BSON, type Collection, type MongoClient } from 'mongodb';
+import { backlogCount } from '../../stress-test/backlog.ts';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import {
   type Broker,
@@ -28,10 +29,6 @@ import { until } from '../../test/requests.ts';
 const publishOverheadBytes = 100;
 /** https://docs.cloud.google.com/pubsub/quotas#resource_limits, as the service takes it. */
 const publishBytesMax = 10 * 1024 * 1024;
-
-interface Backlog {
-  subscriptions: { unackedCount: number }[];
-}
 
 describe('poison among good envelopes', needs('mongodb'), () => {
   let mongoDb: MongoDb;
@@ -122,8 +119,8 @@ describe('poison among good envelopes', needs('mongodb'), () => {
       ids.map(() => 1),
     );
     await until(
-      async () => (await (await fetch(`http://${broker.host}/_emulator/backlog`)).json()) as Backlog,
-      ({ subscriptions }) => subscriptions.every(({ unackedCount }) => unackedCount === 0),
+      () => backlogCount(broker.host),
+      (count) => count === 0,
     );
   });
 

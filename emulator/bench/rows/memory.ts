@@ -1,6 +1,7 @@
 /** Anonymous memory against a backlog that nobody acks, 3,000-byte messages. Once: it is a course, not a sample. */
 
-import { rssAnonBytes, withPeakRssAnon } from '../rss-anon.ts';
+import { memoryBytes } from '../../../stress-test/memory.ts';
+import { withPeakRssAnon } from '../rss-anon.ts';
 import { type Run, type Runner, withRunners } from '../run.ts';
 
 const row = 'memory' as const;
@@ -41,7 +42,11 @@ async function measure({ scale, figures, say }: Run, { contender, client, server
     published = count;
     const unit = 'MB';
     const what = `RssAnon after ${count.toLocaleString('en')} messages nobody acked`;
-    figures.add({ row, name: what, unit, better: 'lower', target }, name, rssAnonBytes(pid) / megabyte);
+    figures.add(
+      { row, name: what, unit, better: 'lower', target },
+      name,
+      memoryBytes(pid, 'RssAnon') / megabyte,
+    );
     figures.add(
       { row, name: `peak up to ${count.toLocaleString('en')}`, unit, better: 'lower' },
       name,
