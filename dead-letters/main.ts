@@ -4,7 +4,7 @@ import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import { reasonOf } from '../local/start-error.ts';
-import { BadUsage } from '../stress-test/options.ts';
+import { BadUsage } from '../stress-test/flags.ts';
 import { endProgress, showProgress } from '../stress-test/progress.ts';
 import { formatCount } from '../stress-test/report.ts';
 import { type Done, drop, find, list, replay } from './commands.ts';

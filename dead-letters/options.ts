@@ -1,6 +1,5 @@
 /** The command line of `npm run dead-letters`. */
-import { parseArgs } from 'node:util';
-import { BadUsage, readTime } from '../stress-test/options.ts';
+import { BadUsage, parseFlags, readTime, readWholeNumber } from '../stress-test/flags.ts';
 
 export const help = `Lists, shows, replays and drops what the writer could not store.
 
@@ -62,7 +61,7 @@ export const lettersMax = 100_000;
 
 /** @throws BadUsage. */
 export function readOptions(args: string[]): DeadLettersOptions | 'help' {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseFlags(args, flags, { allowPositionals: true });
   if (values.help) return 'help';
   const [name, ...ids] = positionals;
   const wait = values.wait === undefined ? undefined : readTime('--wait', values.wait);
@@ -70,21 +69,13 @@ export function readOptions(args: string[]): DeadLettersOptions | 'help' {
   return { command: readCommand(name, ids, values), waitMs: wait, isJson: values.json ?? false };
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true, allowPositionals: true });
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
-}
-
-type Values = ReturnType<typeof parse>['values'];
+type Values = ReturnType<typeof parseFlags<typeof flags>>['values'];
 
 function readCommand(name: string | undefined, ids: string[], values: Values): Command {
   refuseFlags(name, values);
   if (name === 'list') {
     if (ids.length > 0) throw new BadUsage(`list: takes no id, got ${ids[0]}`);
-    return { name, limit: readLimit(values.limit ?? '1000') };
+    return { name, limit: readWholeNumber('--limit', values.limit ?? '1000', 1, lettersMax) };
   }
   if (name === 'show') {
     const [id] = ids;
@@ -111,11 +102,4 @@ function refuseFlags(name: string | undefined, values: Values): void {
       throw new BadUsage(`--${flag}: is for ${names.join(' and ')}`);
     }
   }
-}
-
-function readLimit(text: string): number {
-  const value = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > lettersMax)
-    throw new BadUsage(`--limit: wants a whole number from 1 to ${lettersMax}`);
-  return value;
 }

@@ -1,6 +1,6 @@
 /** How every command here ends: an exit code, and for what was expected one sentence instead of a stack. */
 import { InvalidEnvironment } from '@assessment/api/environment';
-import { BadUsage } from './options.ts';
+import { BadUsage } from './flags.ts';
 import { NotJudged } from './run.ts';
 
 export const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;

@@ -1,6 +1,6 @@
 /** The audit's command line. */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
 
 export const help = `Proves that every confirmed id is in MongoDB exactly once.
 
@@ -48,11 +48,6 @@ export interface AuditOptions {
   isJson: boolean;
 }
 
-/** `message` names the option and what it wants. */
-export class BadUsage extends Error {
-  override name = 'BadUsage';
-}
-
 const flags = {
   'base-url': { type: 'string' },
   connections: { type: 'string' },
@@ -68,7 +63,7 @@ const flags = {
 
 /** @throws BadUsage. */
 export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   return {
     source: readSource(values, env),
@@ -78,7 +73,9 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOption
   };
 }
 
-function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): AuditOptions['source'] {
+type Values = ReturnType<typeof parseFlags<typeof flags>>['values'];
+
+function readSource(values: Values, env: NodeJS.ProcessEnv): AuditOptions['source'] {
   const { summary, ids } = values;
   if (summary === undefined && ids === undefined) {
     return {
@@ -86,7 +83,7 @@ function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): A
       baseUrl: readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local')),
       // Not a flag: everybody on the machine can read the command lines of others.
       token: env.API_TOKEN || undefined,
-      connections: readConnections(values.connections ?? '100'),
+      connections: readWholeNumber('--connections', values.connections ?? '100', 1, 20_000),
       durationMs: readTime('--duration', values.duration ?? '30s'),
       folder: readFolder(values.out ?? defaultFolder),
     };
@@ -99,38 +96,9 @@ function readSource(values: ReturnType<typeof parse>, env: NodeJS.ProcessEnv): A
   return { kind: 'k6', summary, ids };
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
-}
-
 export function readBaseUrl(text: string): string {
   const url = URL.parse(text);
   const isPlain = url && /^https?:$/.test(url.protocol) && !url.search && !url.hash;
   if (!isPlain) throw new BadUsage('--base-url: wants a URL such as http://127.0.0.1:3000');
   return url.href.replace(/\/+$/, '');
-}
-
-function readConnections(text: string): number {
-  const value = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > 20_000) throw new BadUsage('--connections: wants a whole number from 1 to 20000');
-  return value;
-}
-
-const unitMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
-
-export function readTime(flag: string, text: string): number {
-  const [, value, unit = 's'] = /^(\d{1,6})([smh])?$/.exec(text) ?? [];
-  const timeMs = Number(value) * (unitMs[unit] ?? 0);
-  const isInRange = timeMs >= 1_000 && timeMs <= 24 * 3_600_000;
-  if (!isInRange) throw new BadUsage(`${flag}: wants a time from 1s to 24h, such as 30s or 5m`);
-  return timeMs;
-}
-
-export function readFolder(text: string): string {
-  if (text === '') throw new BadUsage('--out: wants a folder');
-  return text;
 }

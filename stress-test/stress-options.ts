@@ -1,6 +1,6 @@
 /** The stress test's command line. */
-import { parseArgs } from 'node:util';
-import { BadUsage, defaultFolder, readBaseUrl, readFolder, readTime } from './options.ts';
+import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
+import { defaultFolder, readBaseUrl } from './options.ts';
 
 export const help = `Runs the stress test in k6, then the audit, and says whether both passed.
 
@@ -51,7 +51,7 @@ const flags = {
 
 /** @throws BadUsage. */
 export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): StressOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const baseUrl = readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local'));
   const isSteady = values.users !== undefined || values.duration !== undefined;
@@ -59,7 +59,7 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
     throw new BadUsage('--profile: not with --users and --duration, which replace it');
   }
   const durationMs = readTime('--duration', values.duration ?? '30s');
-  const users = readNumber('--users', values.users ?? '100', 1, 10_000);
+  const users = readWholeNumber('--users', values.users ?? '100', 1, 10_000);
   const settle = values.settle ?? '2m';
   const quiet = values.quiet ?? '30s';
   readTime('--settle', settle);
@@ -71,25 +71,10 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
     k6Environment: {
       BASE_URL: baseUrl,
       PROFILE: readProfile(values.profile ?? 'full'),
-      THINK_TIME: String(readNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
+      THINK_TIME: String(readWholeNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
     },
     auditArgs: ['--settle', settle, '--quiet', quiet],
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
-}
-
-function readNumber(flag: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= min && value <= max))
-    throw new BadUsage(`${flag}: wants a whole number from ${min} to ${max}`);
-  return value;
 }
 
 function readProfile(text: string): string {

@@ -1,5 +1,5 @@
 /** The command line of the bench, and how much each row does. */
-import { parseArgs } from 'node:util';
+import { BadUsage, parseFlags } from '../../stress-test/flags.ts';
 import type { Given } from './contenders.ts';
 import { type RowName, rowNames } from './titles.ts';
 
@@ -68,11 +68,6 @@ export interface BenchOptions {
   out: string | undefined;
 }
 
-/** `message` names the option and what it wants. */
-export class BadUsage extends Error {
-  override name = 'BadUsage';
-}
-
 const flags = {
   quick: { type: 'boolean' },
   only: { type: 'string', multiple: true },
@@ -83,7 +78,7 @@ const flags = {
 
 /** @throws BadUsage */
 export function readOptions(args: string[]): BenchOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const wanted = (values.only ?? []).flatMap((text) => text.split(','));
   for (const row of wanted) {
@@ -96,14 +91,6 @@ export function readOptions(args: string[]): BenchOptions | 'help' {
     also: (values.also ?? []).map(readGiven),
     out: values.out,
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
 }
 
 function readGiven(text: string): Given {

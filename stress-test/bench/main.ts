@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs } from '../../test/parts.ts';
-import { BadUsage } from '../options.ts';
+import { BadUsage } from '../flags.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';

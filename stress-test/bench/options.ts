@@ -1,7 +1,6 @@
 /** The command line of the bench. */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { BadUsage } from '../options.ts';
+import { BadUsage, parseFlags, readFolder, readWholeNumber } from '../flags.ts';
 import { full, quick, type Scale } from './scale.ts';
 import { type RowName, rowNames, titles } from './titles.ts';
 
@@ -48,23 +47,18 @@ const flags = {
 
 /** @throws BadUsage. */
 export function readOptions(args: string[]): BenchOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const scale = values.quick ? quick : full;
   return {
     rows: values.only === undefined ? rowNames : readRows(values.only),
-    scale: values.rounds === undefined ? scale : { ...scale, rounds: readRounds(values.rounds) },
+    scale: {
+      ...scale,
+      rounds: readWholeNumber('--rounds', values.rounds ?? String(scale.rounds), 1, roundsMax),
+    },
     isQuick: values.quick ?? false,
     folder: readFolder(values.out ?? defaultFolder),
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
 }
 
 function readRows(text: string): RowName[] {
@@ -75,17 +69,4 @@ function readRows(text: string): RowName[] {
     }
   }
   return rowNames.filter((row) => wanted.includes(row));
-}
-
-function readRounds(text: string): number {
-  const value = /^\d{1,3}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > roundsMax) {
-    throw new BadUsage(`--rounds: wants a whole number from 1 to ${roundsMax}`);
-  }
-  return value;
-}
-
-function readFolder(text: string): string {
-  if (text === '') throw new BadUsage('--out: wants a folder');
-  return text;
 }

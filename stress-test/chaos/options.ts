@@ -1,6 +1,5 @@
 /** The command line of the chaos run. */
-import { parseArgs } from 'node:util';
-import { BadUsage } from '../options.ts';
+import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
 import type { Fault } from './faults/fault.ts';
 import { faults } from './plan.ts';
 
@@ -45,30 +44,16 @@ const flags = {
 
 /** @throws BadUsage. */
 export function readOptions(args: string[]): ChaosOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const among = values.only === undefined ? availableFaults() : readFaults(values.only);
+  const roundsDefault = values.only === undefined ? 2 * among.length : among.length;
   return {
-    rounds: readRounds(values.rounds ?? String(values.only === undefined ? 2 * among.length : among.length)),
+    rounds: readWholeNumber('--rounds', values.rounds ?? String(roundsDefault), 1, roundsMax),
     seed: readSeed(values.seed ?? String(Math.floor(Math.random() * 1e6))),
     among,
     isJson: values.json ?? false,
   };
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
-}
-
-function readRounds(text: string): number {
-  const value = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > roundsMax)
-    throw new BadUsage(`--rounds: wants a whole number from 1 to ${roundsMax}`);
-  return value;
 }
 
 function readSeed(text: string): string {

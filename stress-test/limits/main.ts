@@ -1,8 +1,8 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
-import { parseArgs } from 'node:util';
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/parts.ts';
-import { BadUsage } from '../options.ts';
+import { runCommand } from '../command.ts';
+import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
 import { endProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { measureBacklog } from './backlog.ts';
@@ -32,16 +32,16 @@ const flags = {
 } as const;
 
 async function run(args: string[]): Promise<number> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseFlags(args, flags, { allowPositionals: true });
   if (values.help) {
     process.stdout.write(help);
     return 0;
   }
   const [mode, ...rest] = positionals;
   if (rest.length > 0) throw new BadUsage(`one of overload, backlog, soak; not ${positionals.join(' ')}`);
-  const seconds = readNumber('--seconds', values.seconds ?? '20', 1, 600);
-  const documents = readNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
-  const minutes = readNumber('--minutes', values.minutes ?? '30', 1, 1_440);
+  const seconds = readWholeNumber('--seconds', values.seconds ?? '20', 1, 600);
+  const documents = readWholeNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
+  const minutes = readWholeNumber('--minutes', values.minutes ?? '30', 1, 1_440);
   const modes: Record<string, () => Promise<{ text: string; figures: unknown; isWhole: boolean }>> = {
     overload: async () => formatOverload(await measureOverload({ seconds })),
     backlog: async () => formatBacklog(await measureBacklog({ documents })),
@@ -57,27 +57,4 @@ async function run(args: string[]): Promise<number> {
   return isWhole ? 0 : 1;
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, allowPositionals: true, strict: true });
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
-}
-
-function readNumber(flag: string, text: string, min: number, max: number): number {
-  const value = /^\d{1,8}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(value >= min && value <= max))
-    throw new BadUsage(`${flag}: wants a whole number from ${min} to ${max}`);
-  return value;
-}
-
-try {
-  process.exitCode = await run(process.argv.slice(2));
-} catch (error) {
-  endProgress();
-  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
-  console.error(isExpected ? error.message : error);
-  if (error instanceof BadUsage) console.error('npm run limits -- --help says more');
-  process.exitCode = 2;
-}
+await runCommand('limits', () => run(process.argv.slice(2)).finally(endProgress));

@@ -8,7 +8,7 @@ import { readOptions } from '../chaos/options.ts';
 import { faults, planRounds } from '../chaos/plan.ts';
 import { findChaosProblems } from '../chaos/report.ts';
 import type { RoundResult } from '../chaos/round.ts';
-import { BadUsage } from '../options.ts';
+import { BadUsage } from '../flags.ts';
 
 const alone = faults.map((fault) => [fault]);
 

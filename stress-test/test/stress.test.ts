@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { needs } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
 import { startSystem } from '../../test/system.ts';
-import { BadUsage } from '../options.ts';
+import { BadUsage } from '../flags.ts';
 import { NotJudged } from '../run.ts';
 import { readStressOptions } from '../stress-options.ts';
 import { formatVerdict, readThresholds } from '../thresholds.ts';

@@ -1,9 +1,11 @@
 /** `npm run cluster-proof`: options → images → checks → table. */
+
+import { BadUsage } from '../../../stress-test/flags.ts';
 import { endProgress, showProgress } from '../../../stress-test/progress.ts';
 import { checks, type Proof, type Seen } from './checks.ts';
 import { Cluster, secondsSince } from './cluster.ts';
 import { loadCleanUp } from './load.ts';
-import { BadUsage, type CheckName, help, readOptions } from './options.ts';
+import { type CheckName, help, readOptions } from './options.ts';
 import { loadImages } from './scripts.ts';
 import { formatResult, formatTable, type Result } from './table.ts';
 

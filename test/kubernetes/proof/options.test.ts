@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BadUsage, checkNames, help, readOptions } from './options.ts';
+import { BadUsage } from '../../../stress-test/flags.ts';
+import { checkNames, help, readOptions } from './options.ts';
 
 const env = { IMAGE_LOAD_COMMAND: 'load-into cluster' };
 const given = ['--context', 'some'];

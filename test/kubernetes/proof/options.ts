@@ -1,5 +1,5 @@
 /** The command line of the proof. */
-import { parseArgs } from 'node:util';
+import { BadUsage, parseFlags, readWholeNumber } from '../../../stress-test/flags.ts';
 
 export const checkNames = [
   'setup',
@@ -51,11 +51,6 @@ export interface ProofOptions {
   connections: number;
 }
 
-/** `message` names the option and what it wants. */
-export class BadUsage extends Error {
-  override name = 'BadUsage';
-}
-
 const flags = {
   context: { type: 'string' },
   'as-is': { type: 'boolean' },
@@ -68,7 +63,7 @@ const flags = {
 
 /** @throws BadUsage */
 export function readOptions(args: string[], env: NodeJS.ProcessEnv): ProofOptions | 'help' {
-  const values = parse(args);
+  const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const context = values.context ?? env.KUBE_CONTEXT;
   if (!context) throw new BadUsage('--context: wants the name of a context; kubectl config get-contexts');
@@ -79,7 +74,7 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): ProofOption
     context,
     checks: readChecks(values.only ?? [], values['as-is'] ?? false, values.keep ?? false),
     isStandIns: values['stand-ins'] ?? false,
-    connections: readConnections(values.connections ?? '20'),
+    connections: readWholeNumber('--connections', values.connections ?? '20', 1, 1_000),
   };
 }
 
@@ -94,18 +89,4 @@ function readChecks(only: string[], isAsIs: boolean, isKept: boolean): CheckName
     if (wanted.length > 0) return wanted.includes(name);
     return !(isAsIs && name === 'setup') && !((isAsIs || isKept) && name === 'cleanup');
   });
-}
-
-function readConnections(text: string): number {
-  const value = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (value < 1 || value > 1_000) throw new BadUsage('--connections: wants a whole number from 1 to 1000');
-  return value;
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: flags, strict: true }).values;
-  } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
-  }
 }

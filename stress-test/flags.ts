@@ -1,0 +1,44 @@
+/** What the command lines of all tools share: flags are read in one way, and what is wrong with one is named in one. */
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+
+/** `message` names the option and what it wants. */
+export class BadUsage extends Error {
+  override name = 'BadUsage';
+}
+
+/** @throws BadUsage for a flag that is not among `options`, or an argument where none is allowed. */
+export function parseFlags<const Options extends ParseArgsOptionsConfig>(
+  args: string[],
+  options: Options,
+  { allowPositionals = false } = {},
+) {
+  try {
+    return parseArgs({ args, options, allowPositionals, strict: true });
+  } catch (cause) {
+    throw new BadUsage((cause as Error).message, { cause });
+  }
+}
+
+/** @throws BadUsage */
+export function readWholeNumber(flag: string, text: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) && text.length <= String(max).length ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new BadUsage(`${flag}: wants a whole number from ${min} to ${max}`);
+}
+
+const unitMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** @returns milliseconds. @throws BadUsage */
+export function readTime(flag: string, text: string): number {
+  const [, value, unit = 's'] = /^(\d{1,6})([smh])?$/.exec(text) ?? [];
+  const timeMs = Number(value) * (unitMs[unit] ?? 0);
+  const isInRange = timeMs >= 1_000 && timeMs <= 24 * 3_600_000;
+  if (!isInRange) throw new BadUsage(`${flag}: wants a time from 1s to 24h, such as 30s or 5m`);
+  return timeMs;
+}
+
+/** Of --out. @throws BadUsage */
+export function readFolder(text: string): string {
+  if (text === '') throw new BadUsage('--out: wants a folder');
+  return text;
+}
