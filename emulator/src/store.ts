@@ -211,8 +211,9 @@ export class Store {
    */
   async reclaim(need: Need, now: number): Promise<number> {
     const segments = this.#log.segments.filter(({ number }) => number < this.#checkpointedFrom);
-    const kept = segments.filter((segment) => noteNeed(segment, need, now) > 0);
-    await this.#delete(segments.filter((segment) => !kept.includes(segment)));
+    for (const segment of segments) noteNeed(segment, need, now);
+    await this.#delete(segments.filter(({ neededBytes }) => neededBytes === 0));
+    const kept = segments.filter(({ neededBytes }) => neededBytes !== 0);
     const { run, dueMs } = chooseRun(kept, this.#options.segmentBytes ?? segmentBytesDefault, now);
     const last = run.pop();
     if (!last) return dueMs;

@@ -22,8 +22,8 @@ const filesMin = 16;
 const runSegmentsMax = 8;
 const runFilesMax = 64;
 
-/** Notes what is needed of a segment, and since when it is as much. @returns bytes */
-export function noteNeed(segment: Segment, need: Need, now: number): number {
+/** Notes how many bytes of a segment are needed, and since when they are as many. */
+export function noteNeed(segment: Segment, need: Need, now: number): void {
   let bytes = 0;
   for (const [topic, index] of segment.topics) {
     const count = Math.min(index.count, need.count(topic, index));
@@ -31,7 +31,6 @@ export function noteNeed(segment: Segment, need: Need, now: number): number {
   }
   if (bytes !== segment.neededBytes) segment.neededSinceMs = now;
   segment.neededBytes = bytes;
-  return bytes;
 }
 
 /**
