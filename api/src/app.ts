@@ -15,6 +15,7 @@ import { bodyBytesMax } from './record-document.ts';
 import { createDashboardRouter } from './routes/dashboard.ts';
 import { answerNotFound, createHealthRouter, only } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
+import { requireJson } from './routes/require-json.ts';
 import { createStatsRoute } from './routes/stats.ts';
 import type { Tracing } from './tracing.ts';
 
@@ -83,13 +84,6 @@ export function createApp(dependencies: AppDependencies): Express {
     };
   }
 }
-
-const requireJson: RequestHandler = (request, _response, next) => {
-  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new ApiError('unsupported_media_type', 'Content-Type: wants application/json.');
-  }
-  next();
-};
 
 /**
  * The body parser takes what is over its limit to the end before it answers, so that the client hears of it. Over

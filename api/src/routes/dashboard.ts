@@ -4,6 +4,7 @@ import express, { type RequestHandler, Router } from 'express';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { ApiError } from '../errors.ts';
 import { only } from './health.ts';
+import { requireJson } from './require-json.ts';
 
 /** Everything comes from here, nothing is inline, and no other page may frame it. */
 const contentSecurityPolicy = [
@@ -33,12 +34,18 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
   // JSON alone: a page of another origin cannot send it without asking, and gets no leave.
   router
     .route('/dashboard/burst')
-    .post(requireBursts, requireSameOrigin, express.json({ limit: '1kb' }), (request, response) => {
-      const { localAddress, localPort } = request.socket;
-      const host = localAddress?.includes(':') ? `[${localAddress}]` : localAddress;
-      dashboard.bursts.start(request.body?.requests, `http://${host}:${localPort}/api/data`);
-      response.status(202).json({ status: 'success' });
-    })
+    .post(
+      requireBursts,
+      requireJson,
+      requireSameOrigin,
+      express.json({ limit: '1kb' }),
+      (request, response) => {
+        const { localAddress, localPort } = request.socket;
+        const host = localAddress?.includes(':') ? `[${localAddress}]` : localAddress;
+        dashboard.bursts.start(request.body?.requests, `http://${host}:${localPort}/api/data`);
+        response.status(202).json({ status: 'success' });
+      },
+    )
     .all(requireBursts, only('POST'));
 
   const plotFiles = ['/uPlot.iife.min.js', '/uPlot.min.css'];
@@ -69,8 +76,6 @@ const protect: RequestHandler = (_request, response, next) => {
 /** https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site; programs send none. */
 const requireSameOrigin: RequestHandler = (request, _response, next) => {
   const site = request.headers['sec-fetch-site'];
-  const isJson = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
-  if (!isJson) throw new ApiError('unsupported_media_type', 'Content-Type: wants application/json.');
   if (site !== undefined && site !== 'same-origin') {
     throw new ApiError('invalid_request', 'Sec-Fetch-Site: wants same-origin.');
   }
