@@ -120,7 +120,7 @@ export function createAdmission(
       return;
     }
     inFlight++;
-    response.once('close', leave);
+    response.on('close', leave);
     waiting.push({ request, response });
     schedule();
   }

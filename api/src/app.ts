@@ -76,7 +76,7 @@ export function createApp(dependencies: AppDependencies): Express {
     return (request, response, next) => {
       const start = performance.now();
       tracing?.traceRequest(route, request, response);
-      response.once('close', () => {
+      response.on('close', () => {
         const status = response.writableFinished ? response.statusCode : 0;
         metrics.requestDuration.observe({ route, status }, (performance.now() - start) / 1000);
       });

@@ -131,29 +131,66 @@ export function encodedBytes(write: Write): number {
 }
 
 /**
- * Of writes as `createWrites` and `createRecord` make them; what is decoded has the records last.
- * @throws RangeError when the writes are none, or over `envelopeWritesMax` or `envelopeBytesMax`.
+ * An envelope that is being filled, with writes as `createWrites` and `createRecord` make them. They are encoded as they
+ * come, so that of thousands of requests that wait the heap holds no writes, which the garbage collector would move.
+ * What is decoded has the records last.
  */
-export function encodeEnvelope(all: readonly Write[]): Buffer {
-  if (!isCountInRange(all.length)) {
-    throw new RangeError(`an envelope holds 1 to ${envelopeWritesMax} writes, got ${all.length}`);
+export class EnvelopeBuilder {
+  #packed = Buffer.allocUnsafe(buildBytesMin);
+  #used = 0;
+  readonly #records: Write[] = [];
+
+  get count(): number {
+    return this.#used / packed.bytes + this.#records.length;
   }
-  const records = all.filter((write) => write.type === 'record');
-  const writes = Buffer.allocUnsafe((all.length - records.length) * packed.bytes);
-  let start = 0;
-  for (const write of all) {
-    if (write.type === 'record') continue;
-    writes.set(write._id.id, start);
-    writes[start + packed.index] = write.index;
-    writes.writeUIntBE(write.timestamp.getTime(), start + packed.timestamp, timestampBytes);
-    writes.write(write.payload, start + packed.payload, payloadBytes, 'hex');
-    start += packed.bytes;
+
+  writes(): Write[] {
+    return [...unpack(this.#packed.subarray(0, this.#used)), ...this.#records];
   }
-  const bytes = BSON.serialize({ v: 2, writes: new Binary(writes), records }, { ignoreUndefined: true });
-  if (bytes.length > envelopeBytesMax) {
-    throw new RangeError(`an envelope holds at most ${envelopeBytesMax} bytes, got ${bytes.length}`);
+
+  add(write: Write): void {
+    if (write.type === 'record') {
+      this.#records.push(write);
+      return;
+    }
+    const start = this.#used;
+    this.#used += packed.bytes;
+    if (this.#used > this.#packed.length) this.#grow();
+    const bytes = this.#packed;
+    bytes.set(write._id.id, start);
+    bytes[start + packed.index] = write.index;
+    bytes.writeUIntBE(write.timestamp.getTime(), start + packed.timestamp, timestampBytes);
+    bytes.write(write.payload, start + packed.payload, payloadBytes, 'hex');
   }
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+
+  #grow(): void {
+    const grown = Buffer.allocUnsafe(2 * this.#packed.length);
+    this.#packed.copy(grown);
+    this.#packed = grown;
+  }
+
+  /** @throws RangeError when the writes are none, or over `envelopeWritesMax` or `envelopeBytesMax`. */
+  encode(): Buffer {
+    if (!isCountInRange(this.count)) {
+      throw new RangeError(`an envelope holds 1 to ${envelopeWritesMax} writes, got ${this.count}`);
+    }
+    const writes = new Binary(this.#packed.subarray(0, this.#used));
+    const bytes = BSON.serialize({ v: 2, writes, records: this.#records }, { ignoreUndefined: true });
+    if (bytes.length > envelopeBytesMax) {
+      throw new RangeError(`an envelope holds at most ${envelopeBytesMax} bytes, got ${bytes.length}`);
+    }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+}
+
+/** One request's writes without allocating again. */
+const buildBytesMin = 2 * 1024;
+
+/** An envelope of these writes. @throws RangeError as `EnvelopeBuilder`. */
+export function encodeEnvelope(writes: readonly Write[]): Buffer {
+  const builder = new EnvelopeBuilder();
+  for (const write of writes) builder.add(write);
+  return builder.encode();
 }
 
 /** @throws UnreadableEnvelope for anything that `encodeEnvelope` would not have made, now or in version 1. */

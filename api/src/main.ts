@@ -47,17 +47,17 @@ const publisher = createPublisher(
     envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
     bytesMax: config.PUBLISH_BYTES_MAX,
     createTravel: (origins) => createTravel(origins, tracing),
-    onConfirmed({ writes, attributes, messageId, seconds }) {
+    onConfirmed({ count, writes, attributes, messageId, seconds }) {
       metrics.publishDuration.observe(seconds);
-      metrics.envelopeWrites.observe(writes.length);
-      metrics.confirmedWrites.inc(writes.length);
+      metrics.envelopeWrites.observe(count);
+      metrics.confirmedWrites.inc(count);
       if (logger.isLevelEnabled('debug')) {
-        logger.debug({ messageId, ...describeRequests(writes, attributes) }, 'confirmed');
+        logger.debug({ messageId, ...describeRequests(writes(), attributes) }, 'confirmed');
       }
     },
     onFailed(cause, { writes, attributes }) {
       metrics.publishFailures.inc();
-      logger.warn({ err: cause, ...describeRequests(writes, attributes) }, 'publish failed');
+      logger.warn({ err: cause, ...describeRequests(writes(), attributes) }, 'publish failed');
     },
   },
 );

@@ -15,7 +15,7 @@
  * by a call under way, which ends by its own timeout.
  */
 import { setImmediate } from 'node:timers';
-import { encodedBytes, encodeEnvelope, envelopeBytesMax, type Write } from './envelope.ts';
+import { EnvelopeBuilder, encodedBytes, envelopeBytesMax, type Write } from './envelope.ts';
 import { ApiError } from './errors.ts';
 import type { Origin, Travel } from './origin.ts';
 
@@ -40,7 +40,9 @@ export interface PublisherOptions {
 
 /** What `send` was given. */
 export interface SentEnvelope {
-  writes: readonly Write[];
+  /** How many, and which; they are decoded for it. */
+  count: number;
+  writes(): Write[];
   attributes: Record<string, string> | undefined;
 }
 
@@ -60,7 +62,7 @@ export interface Publisher {
 const envelopeOverheadBytes = 64;
 
 class Group {
-  readonly writes: Write[] = [];
+  readonly envelope = new EnvelopeBuilder();
   bytes = envelopeOverheadBytes;
   isSent = false;
   /** Of the requests that are followed; most groups have none. */
@@ -74,7 +76,7 @@ class Group {
   }
 
   canFit(writes: readonly Write[], bytes: number, writesMax: number): boolean {
-    return this.writes.length + writes.length <= writesMax && this.bytes + bytes <= envelopeBytesMax;
+    return this.envelope.count + writes.length <= writesMax && this.bytes + bytes <= envelopeBytesMax;
   }
 }
 
@@ -105,7 +107,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
       filling = undefined;
     }
     filling ??= createGroup();
-    filling.writes.push(...writes);
+    for (const write of writes) filling.envelope.add(write);
     filling.bytes += bytes;
     if (origin) filling.follow(origin);
     bytesOutstanding += bytes;
@@ -149,10 +151,14 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     callsUnderWay++;
     group.isSent = true;
     const travel = group.origins && options.createTravel?.(group.origins);
-    const envelope = { writes: group.writes, attributes: travel?.attributes };
+    const envelope: SentEnvelope = {
+      count: group.envelope.count,
+      writes: () => group.envelope.writes(),
+      attributes: travel?.attributes,
+    };
     const start = performance.now();
     try {
-      const messageId = await send(encodeEnvelope(group.writes), travel?.attributes);
+      const messageId = await send(group.envelope.encode(), travel?.attributes);
       travel?.end();
       options.onConfirmed?.({
         ...envelope,

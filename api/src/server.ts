@@ -124,7 +124,7 @@ function accept(request: IncomingMessage, response: ServerResponse, listener: Re
     return;
   }
   socket[waiting] = count;
-  response.once('close', leave);
+  response.on('close', leave);
   secure(response);
   const { headers } = request;
   if (headers.host === undefined && request.httpVersion === '1.1') {

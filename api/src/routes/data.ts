@@ -17,12 +17,14 @@ export function createDataRoute(dependencies: {
     const timestamp = new Date();
     const writes = createWrites(timestamp);
     const confirmed = publisher.publish(writes, originOf(request, response, tracing));
-    const reads = [];
-    for (let index = 0; index < readsPerRequest; index++) reads.push(quote(reader.nextId()));
-    await confirmed;
-    const ids = writes.map((write) => quote(write._id));
-    // By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process.
+    // By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process;
+    // and before the wait, so that of the writes nothing is held during it.
+    let reads = quote(reader.nextId());
+    for (let index = 1; index < readsPerRequest; index++) reads += `,${quote(reader.nextId())}`;
+    let ids = '';
+    for (const write of writes) ids += `${ids && ','}${quote(write._id)}`;
     const body = `{"status":"success","reads":[${reads}],"writes":[${ids}],"timestamp":"${timestamp.toISOString()}"}`;
+    await confirmed;
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.end(body, 'latin1');
