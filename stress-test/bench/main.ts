@@ -10,11 +10,14 @@ import { describeMachine } from './machine.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { writePlot } from './plot.ts';
 import { writeReport } from './report.ts';
+import { measureAssessment } from './rows/assessment.ts';
 import { measureBrokers } from './rows/brokers.ts';
 import { measureDirect } from './rows/direct.ts';
 import { measureDrain } from './rows/drain.ts';
 import { measureLatency } from './rows/latency.ts';
+import { measureScaling } from './rows/scaling.ts';
 import { measureSteady } from './rows/steady.ts';
+import { measureThink } from './rows/think.ts';
 import { measureUsers } from './rows/users.ts';
 import type { Run } from './run.ts';
 import { type RowName, titles } from './titles.ts';
@@ -24,10 +27,13 @@ const exitCodes = { measured: 0, failed: 1, notMeasured: 2 } as const;
 const measures: Record<RowName, (run: Run) => Promise<void>> = {
   steady: measureSteady,
   users: measureUsers,
+  assessment: measureAssessment,
+  think: measureThink,
   drain: measureDrain,
   direct: measureDirect,
   brokers: measureBrokers,
   latency: measureLatency,
+  scaling: measureScaling,
 };
 
 async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise<void> {

@@ -15,6 +15,11 @@ export interface Scale {
   backlogWrites: number;
   /** Users of the load at a fixed rate, one request a second each. */
   fixedRate: number;
+  /** Processes of a kind. */
+  apiCounts: number[];
+  writerCounts: number[];
+  /** Characters of a caller's own document, which takes about 100 bytes more where it is stored. */
+  documentSizes: number[];
   /** Documents in the collection, growing. */
   collectionWrites: number[];
 }
@@ -29,18 +34,24 @@ export const full: Scale = {
   thinkSeconds: 5,
   backlogWrites: 1_000_000,
   fixedRate: 1_000,
+  apiCounts: [1, 2],
+  writerCounts: [1, 2, 4],
+  documentSizes: [500, 2_000, 4_000, 8_000, 16_000],
   collectionWrites: [10_000, 100_000, 1_000_000, 10_000_000],
 };
 
 export const quick: Scale = {
   rounds: 1,
   warmSeconds: 1,
-  seconds: 2,
+  seconds: 1,
   users: 100,
   usersSeconds: 2,
   k6Args: ['--vus', '20', '--duration', '2s'],
   thinkSeconds: 1,
   backlogWrites: 5_000,
   fixedRate: 50,
+  apiCounts: [2],
+  writerCounts: [2],
+  documentSizes: [2_000],
   collectionWrites: [1_000, 3_000],
 };

@@ -20,7 +20,7 @@ export async function measureDrain({ scale, figures, say }: Run): Promise<void> 
       const perSecond =
         contender === ours
           ? await drain(system, scale.backlogWrites)
-          : await loop(system, scale.backlogWrites);
+          : await storeBare(system, scale.backlogWrites);
       figures.add({ row, name, unit: '/s', better: 'higher' }, contender, perSecond);
     });
   });
@@ -32,13 +32,17 @@ export async function measureDrain({ scale, figures, say }: Run): Promise<void> 
   );
 }
 
-/** From the first document that is stored on, so that the start of the process does not count. */
-async function drain({ writers: [writer], broker, counts }: System, count: number): Promise<number> {
-  await writer?.stop();
+/**
+ * Fills the backlog while no writer runs. From the first document that is stored on, so that the start of a process
+ * does not count.
+ * @returns documents a second.
+ */
+export async function drain({ writers, broker, counts }: System, count: number): Promise<number> {
+  await Promise.all(writers.map((writer) => writer.stop()));
   await run(process.execPath, [join(import.meta.dirname, '../fill.ts'), String(count)], {
     env: { ...process.env, PUBSUB_EMULATOR_HOST: broker.host },
   });
-  await writer?.restart();
+  await Promise.all(writers.map((writer) => writer.restart()));
   const first = await untilStored(1);
   const last = await untilStored(count);
   return ((last.stored - first.stored) * 1_000) / (last.at - first.at);
@@ -52,7 +56,8 @@ async function drain({ writers: [writer], broker, counts }: System, count: numbe
   }
 }
 
-async function loop({ mongoDb }: System, count: number): Promise<number> {
+/** @returns documents a second. */
+export async function storeBare({ mongoDb }: System, count: number): Promise<number> {
   const { stdout } = await run(
     process.execPath,
     [join(import.meta.dirname, '../bulk-loop.ts'), String(count)],

@@ -1,0 +1,39 @@
+/** The assessment's script with its stages shortened, k6 and everything else on this machine, beside a static answer. */
+import { needs } from '../../../test/parts.ts';
+import { alternate } from '../alternate.ts';
+import { runK6 } from '../k6.ts';
+import { measure } from '../measurement.ts';
+import { addMeasurement, measureWrk, ours, type Run, staticExpress, withSubjects } from '../run.ts';
+import { startStatic, startSystem } from '../subjects.ts';
+
+const row = 'assessment' as const;
+
+export async function measureAssessment({ scale, figures, say }: Run): Promise<void> {
+  const { skip } = needs('k6');
+  if (skip) {
+    figures.note(`${row}: ${skip}`);
+    return;
+  }
+  await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, async (subjects) => {
+    for (const subject of Object.values(subjects)) {
+      await measureWrk(subject, { connections: 256, seconds: scale.warmSeconds });
+    }
+    await alternate(scale.rounds, Object.entries(subjects), async ([name, subject], round) => {
+      say(`round ${round + 1} of ${scale.rounds}: ${name}`);
+      const [baseUrl = ''] = subject.urls;
+      const measurement = await measure(subject, () => runK6(baseUrl, scale.k6Args));
+      addMeasurement(figures, row, name, measurement, name === ours ? { targets: { backlog: 2 } } : {});
+    });
+  });
+  for (const [of, better, target] of [
+    ['requests', 'higher', 0.72],
+    ['p95', 'lower', 1.35],
+  ] as const) {
+    figures.derive(
+      { row, name: `${of}, of those of static Express`, unit: '×', better, target },
+      of,
+      [ours, staticExpress],
+      (own, other) => own / other,
+    );
+  }
+}

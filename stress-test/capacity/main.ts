@@ -1,0 +1,95 @@
+/** What a number of users needs. `npm run capacity -- --help` says how. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { median } from '../bench/figures.ts';
+import { BadUsage } from '../flags.ts';
+import { type Capacity, type Costs, computeCapacity, type Demand, measuredCosts } from './capacity.ts';
+import { help, readOptions } from './options.ts';
+
+const benchSchema = z.object({
+  all: z.array(
+    z.object({ row: z.string(), name: z.string(), values: z.record(z.string(), z.array(z.number())) }),
+  ),
+});
+
+/** @throws BadUsage when it is no result of the bench, or one without the row `steady`. */
+function readCosts(file: string): Costs {
+  let figures: z.output<typeof benchSchema>['all'];
+  try {
+    figures = benchSchema.parse(JSON.parse(readFileSync(file, 'utf8'))).all;
+  } catch (cause) {
+    throw new BadUsage(`--bench: wants a bench.json: ${(cause as Error).message}`, { cause });
+  }
+  const costOf = (part: string) => {
+    const figure = figures.find(({ row, name }) => row === 'steady' && name === `CPU a request, ${part}`);
+    const cost = median(figure?.values.ours ?? []);
+    if (cost > 0) return cost;
+    throw new BadUsage(`--bench: wants a bench.json with the row steady; there is no CPU of ${part} in it`);
+  };
+  return {
+    api: costOf('api'),
+    broker: costOf('broker'),
+    writer: costOf('writer'),
+    mongoDb: costOf('MongoDB'),
+  };
+}
+
+function format({ users, thinkSeconds, answerSeconds, loadSeconds }: Demand, capacity: Capacity): string {
+  const rows: [string, string, string][] = [
+    ['requests a second', readable(capacity.requestsPerSecond), 'users ÷ (think + answer)'],
+    ['documents a second', readable(capacity.documentsPerSecond), '5 a request'],
+    ['api pods', readable(capacity.apiPods), 'of one core, 70 % of it used'],
+    [
+      'broker',
+      `${readable(capacity.brokerCores)} cores`,
+      capacity.isEmulatorEnough ? 'the emulator’s pod has it' : 'more than the emulator’s pod has: Pub/Sub',
+    ],
+    [
+      'published, MB/s',
+      readable(capacity.publishedBytesPerSecond / 1e6),
+      `${readable(100 * capacity.pubsubQuotaShare)} % of Pub/Sub’s default in a small region`,
+    ],
+    ['writer pods', readable(capacity.writerPods), 'of half a core, for each MongoDB node'],
+    ['one MongoDB node stores', readable(capacity.storedPerSecondMax), 'documents a second at most'],
+    ['MongoDB nodes to keep up', readable(capacity.mongoDbNodes), 'each 70 % used'],
+    [
+      'stored, MB/s',
+      readable(capacity.storedBytesPerSecond / 1e6),
+      `by one node, before compression; its volume is full in ${readable(capacity.volumeSeconds / 60)} minutes`,
+    ],
+    [
+      'backlog at the end',
+      readable(capacity.backlogDocuments),
+      `documents after ${readable(loadSeconds)} s, ${readable(capacity.backlogBytes / 1e9)} GB` +
+        `${capacity.isBacklogHeld ? '' : ', more than the emulator’s volume: over it the api answers 503'}`,
+    ],
+    ['drained after, s', readable(capacity.drainSeconds), 'with no more load'],
+  ];
+  const head = `${users.toLocaleString('en')} users, ${thinkSeconds} s of think time, answers in ${answerSeconds} s`;
+  const lines = rows.map(([what, value, note]) => `${what.padEnd(26)}${value.padStart(14)}   ${note}`);
+  return `${head}\n\n${lines.join('\n')}\n`;
+}
+
+function readable(value: number): string {
+  return value.toLocaleString(
+    'en',
+    value < 100 ? { maximumSignificantDigits: 2 } : { maximumFractionDigits: 0 },
+  );
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') process.stdout.write(help);
+  else {
+    const { demand, benchFile, isJson } = options;
+    const costs = benchFile === undefined ? measuredCosts : readCosts(benchFile);
+    const capacity = computeCapacity(demand, costs);
+    process.stdout.write(
+      isJson ? `${JSON.stringify({ demand, costs, ...capacity })}\n` : format(demand, capacity),
+    );
+  }
+} catch (error) {
+  if (!(error instanceof BadUsage)) throw error;
+  console.error(`${error.message}\nnpm run capacity -- --help says more`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,89 @@
+/** Profiles of the parts that run in Node, under the load of the bench. `npm run profile -- --help` says how. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { needs, startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
+import { createFolder } from '../../test/process.ts';
+import { runWrk } from '../bench/wrk.ts';
+import { BadUsage } from '../flags.ts';
+import { endProgress, showProgress } from '../progress.ts';
+import { NotJudged } from '../run.ts';
+import { type CpuProfile, cut, parseProfile, shareByFunction, shareByPackage } from './cpu-profile.ts';
+import { help, type ProfileOptions, readOptions } from './options.ts';
+
+const exitCodes = { measured: 0, failed: 1, notMeasured: 2 } as const;
+const warmSeconds = 5;
+const rowsMax = 20;
+const partNames = ['api', 'writer', 'broker'] as const;
+
+async function profile({ connections, seconds, folder }: ProfileOptions): Promise<void> {
+  const { skip } = needs('mongodb', 'wrk');
+  if (skip) throw new NotJudged(skip);
+  mkdirSync(folder, { recursive: true });
+  const raw = createFolder();
+  const node = (part: string) => `--cpu-prof --cpu-prof-dir=${raw} --cpu-prof-name=${part}.cpuprofile`;
+  showProgress('starting the system');
+  const [mongoDb, broker] = await Promise.all([
+    startMongoDb(),
+    startEmulator(undefined, { wrapper: ['env', `NODE_OPTIONS=${node('broker')}`] }),
+  ]);
+  const backends = { mongoDb, broker };
+  const api = await startApi({ ...backends, env: { NODE_OPTIONS: node('api') } });
+  const writer = await startWriter({ ...backends, env: { NODE_OPTIONS: node('writer') } });
+  const url = `${api.url}/api/data`;
+  showProgress('warming');
+  await runWrk(url, { connections, seconds: warmSeconds });
+  const from = monotonicMicros();
+  showProgress(`load of ${seconds} s`);
+  const { requests, requestsPerSecond } = await runWrk(url, { connections, seconds });
+  const to = monotonicMicros();
+  showProgress('collecting');
+  // At their end they write their profiles.
+  for (const running of [api, writer, broker, mongoDb]) await running.stop();
+  endProgress();
+  console.log(
+    `${requests} requests over ${connections} connections, ${Math.round(requestsPerSecond)} a second\n`,
+  );
+  for (const part of partNames) {
+    const file = join(folder, `${part}.cpuprofile`);
+    const result = cut(parseProfile(readFileSync(join(raw, `${part}.cpuprofile`), 'utf8')), from, to);
+    writeFileSync(file, JSON.stringify(result));
+    console.log(formatProfile(part, result, requests));
+  }
+  console.log(`Flame graphs: npx speedscope ${join(folder, 'api.cpuprofile')}`);
+}
+
+function formatProfile(part: string, result: CpuProfile, requests: number): string {
+  const total = result.endTime;
+  const row = ([name, micros]: [string, number]) =>
+    `| ${name} | ${(micros / requests).toFixed(1)} | ${((100 * micros) / total).toFixed(1)} % |`;
+  return [
+    `### ${part}: ${(total / requests).toFixed(1)} µs a request of its JavaScript thread`,
+    '',
+    '| where | µs a request | share |',
+    '|---|--:|--:|',
+    ...[...shareByPackage(result)].slice(0, rowsMax).map(row),
+    '| | | |',
+    ...[...shareByFunction(result)].slice(0, rowsMax).map(row),
+    '',
+  ].join('\n');
+}
+
+/** The clock of V8's profiles. */
+function monotonicMicros(): number {
+  return Number(process.hrtime.bigint() / 1_000n);
+}
+
+// Also at Ctrl-C, at which test/process.ts ends what was started.
+process.once('exit', endProgress);
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') process.stdout.write(help);
+  else await profile(options);
+  process.exitCode = exitCodes.measured;
+} catch (error) {
+  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
+  endProgress();
+  console.error(isExpected ? error.message : error);
+  if (error instanceof BadUsage) console.error('npm run profile -- --help says more');
+  process.exitCode = isExpected ? exitCodes.notMeasured : exitCodes.failed;
+}
