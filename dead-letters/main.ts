@@ -4,7 +4,7 @@ import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import { reasonOf } from '../local/start-error.ts';
-import { BadUsage } from '../stress-test/flags.ts';
+import { BadUsage, hintOf } from '../stress-test/flags.ts';
 import { endProgress, showProgress } from '../stress-test/progress.ts';
 import { formatCount } from '../stress-test/report.ts';
 import { type Done, drop, find, list, replay } from './commands.ts';
@@ -109,6 +109,6 @@ try {
   const isExpected = [BadUsage, NoBroker, InvalidEnvironment].some((kind) => error instanceof kind);
   // A broker that went away in the middle: what was done is done, the rest is as it was.
   console.error(isExpected ? (error as Error).message : `Broken off: ${reasonOf(error)}`);
-  if (error instanceof BadUsage) console.error('npm run dead-letters -- --help says more');
+  if (error instanceof BadUsage) console.error(hintOf('npm run dead-letters --'));
   process.exitCode = isExpected ? exitCodes.nothing : exitCodes.notAll;
 }

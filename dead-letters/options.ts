@@ -17,10 +17,7 @@ export const help = `Lists, shows, replays and drops what the writer could not s
 
 PUBSUB_EMULATOR_HOST names the broker as host:port; unset, it is the real Pub/Sub, with the credentials of gcloud
 auth application-default login and the rights to consume writes-dead-letter-audit and to publish to writes.
-PUBSUB_PROJECT_ID is its project, default assessment-project. In a cluster:
-
-  kubectl -n assessment port-forward service/pubsub-emulator 8085 &
-  PUBSUB_EMULATOR_HOST=127.0.0.1:8085 npm run dead-letters -- list
+PUBSUB_PROJECT_ID is its project, default assessment-project.
 
 Reading takes nothing away: a letter is leased while a command runs and given back at its end, so two commands at
 once each see a part. After one that was killed, letters are seen again when its leases of 30 s have run out.
@@ -28,6 +25,13 @@ A replayed letter that the writer cannot store comes back as a new one, and is n
 Replaying is safe to repeat: the ids of its documents were made before, so none is stored twice.
 
 Exit code: 0 done, 1 not all of it done, 2 nothing was done (bad usage, or a broker that does not answer).
+
+Examples:
+  PUBSUB_EMULATOR_HOST=127.0.0.1:8085 npm run dead-letters -- list --limit 20
+  npm run dead-letters -- replay --all --json
+In a cluster:
+  kubectl -n assessment port-forward service/pubsub-emulator 8085 &
+  PUBSUB_EMULATOR_HOST=127.0.0.1:8085 npm run dead-letters -- list
 `;
 
 export interface Selection {

@@ -71,9 +71,13 @@ export function readConfig() {
   };
 }
 
-export const helpText = `npm start: MongoDB, the broker, the api and the writer on this machine, without Docker.
+export const help = `Starts MongoDB, the broker, the api and the writer on this machine, without Docker.
 
-Takes no arguments; all settings are environment variables:
+  npm start
+
+  --help   this text
+
+All settings are environment variables:
 
   MONGODB_URI           a MongoDB that runs already. Unset: mongod on PATH, else mongod downloaded
                         once, else SecantusDB (secantusd-rs on PATH or in the cache folder, else
@@ -93,8 +97,10 @@ Takes no arguments; all settings are environment variables:
 
 The settings of api/src/config.ts and writer/src/config.ts are passed on.
 Ctrl-C drains and stops everything; once more stops at once.
+Exit code: 0 stopped by Ctrl-C or SIGTERM, 1 it could not start or a setting is bad, 2 bad usage, 130 stopped at once.
 
 Examples:
   npm start
   PORT=8080 DATA_DIR=/tmp/assessment npm start
-  MONGODB_URI=mongodb://127.0.0.1:27017/assessmentdb npm start`;
+  MONGODB_URI=mongodb://127.0.0.1:27017/assessmentdb npm start
+`;

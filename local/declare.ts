@@ -2,11 +2,10 @@
  * Declares the contract's topics and subscriptions. Doing it again changes nothing, so it is done at every
  * start of a broker: Google's emulator forgets them when it ends.
  *
- * Alone, `node local/declare.ts` does it once, as soon as the broker of PUBSUB_EMULATOR_HOST answers, or
- * on the real Pub/Sub when that is unset; it needs the right to create topics, which api and writer do not.
- * With `--watch` it goes on, beside an emulator that forgets, until SIGTERM or SIGINT.
+ * Alone, `node local/declare.ts --help` says how.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
@@ -149,7 +148,39 @@ function stopSignal(): AbortSignal {
   return stopping.signal;
 }
 
+const help = `Declares topics and subscriptions, once the broker answers; what is there stays as it is.
+
+  node local/declare.ts [--watch]
+
+  --watch   goes on beside an emulator that forgets, until SIGTERM or Ctrl-C
+  --help    this text
+
+PUBSUB_EMULATOR_HOST names the broker as host:port; unset, it is the real Pub/Sub, where it needs the right to create
+topics, which api and writer do not. PUBSUB_PROJECT_ID is its project, default assessment-project.
+Exit code: 0 all is declared, 1 it could not be, 2 bad usage.
+
+Examples:
+  PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts
+  PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts --watch
+`;
+
+/** Without stress-test/flags.ts, which is not in the image. */
+function readFlagsOrExit() {
+  try {
+    const { values } = parseArgs({
+      options: { watch: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (!values.help) return values;
+    process.stdout.write(help);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${(error as Error).message}\nnode local/declare.ts --help says more`);
+    process.exit(2);
+  }
+}
+
 async function main(): Promise<void> {
+  const flags = readFlagsOrExit();
   const { PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID } = sharedVariables;
   const config = readEnvironmentOrExit(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID }));
   const where = config.PUBSUB_EMULATOR_HOST ?? 'the real Pub/Sub';
@@ -165,7 +196,7 @@ async function main(): Promise<void> {
     });
     const done = created.length > 0 ? `declared ${created.join(', ')}` : 'all was declared already';
     console.log(`${config.PUBSUB_PROJECT_ID} on ${where}: ${done}`);
-    if (process.argv[2] === '--watch') {
+    if (flags.watch) {
       await watch(pubsub, {
         signal: stopSignal(),
         onDeclared: (again) => console.log(`${where} came back empty; declared ${again.join(', ')} again`),

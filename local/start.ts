@@ -1,5 +1,6 @@
 /** `npm start`: config → run state → guard → what an earlier start left → stack → until a signal → stop. */
-import { helpText, readConfig } from './config.ts';
+import { parseFlags, readOptionsOrExit } from '../stress-test/flags.ts';
+import { help, readConfig } from './config.ts';
 import { printEndpoints } from './endpoints.ts';
 import { startGuard } from './guard-pipe.ts';
 import { reportEarlier } from './leftovers.ts';
@@ -12,19 +13,10 @@ import { createTerminal } from './terminal.ts';
 /** After a second Ctrl-C; what SIGKILL has not ended by then is left to the guard. */
 const killTimeoutMs = 1_000;
 
-const args = process.argv.slice(2);
-if (args.includes('--help') || args.includes('-h')) {
-  console.log(helpText);
-  process.exit(0);
-}
-if (args.length > 0) {
-  console.error(
-    `npm start takes no arguments, got: ${args.join(' ')}\nnpm start -- --help tells what it takes.`,
-  );
-  process.exit(1);
-}
-
-const config = readConfig();
+const config = readOptionsOrExit('npm start --', help, () => {
+  const { values } = parseFlags(process.argv.slice(2), { help: { type: 'boolean', short: 'h' } });
+  return values.help ? 'help' : readConfig();
+});
 const terminal = createTerminal();
 const runState = openRunStateOrExit();
 const guard = startGuard({

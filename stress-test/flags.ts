@@ -15,7 +15,30 @@ export function parseFlags<const Options extends ParseArgsOptionsConfig>(
   try {
     return parseArgs({ args, options, allowPositionals, strict: true });
   } catch (cause) {
-    throw new BadUsage((cause as Error).message, { cause });
+    // Node goes on about arguments that begin with a dash, of which no command here has any.
+    const [message] = (cause as Error).message.split('. To specify a positional argument', 1);
+    throw new BadUsage(message, { cause });
+  }
+}
+
+/** Of a command as it is typed, such as `npm run audit --`. */
+export const hintOf = (command: string) => `${command} --help says more`;
+
+/** Ends the process: with 0 after --help, with 2 at bad usage. */
+export function readOptionsOrExit<Options extends object>(
+  command: string,
+  help: string,
+  read: () => Options | 'help',
+): Options {
+  try {
+    const options = read();
+    if (options !== 'help') return options;
+    process.stdout.write(help);
+    process.exit(0);
+  } catch (error) {
+    if (!(error instanceof BadUsage)) throw error;
+    console.error(`${error.message}\n${hintOf(command)}`);
+    process.exit(2);
   }
 }
 

@@ -3,8 +3,8 @@
  * docs/dashboard-*.png. By `--out FOLDER` somewhere else.
  */
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import type { BrowserContextOptions, Page } from 'playwright-core';
+import { parseFlags, readFolder, readOptionsOrExit } from '../stress-test/flags.ts';
 import { startBrowser } from './browser.ts';
 import { until } from './requests.ts';
 import { startSystem } from './system.ts';
@@ -17,6 +17,7 @@ const usage = `Takes the README's pictures of the dashboard.
   --help         this text
 
 Needs chromium on PATH, and MongoDB as the tests do.
+Exit code: 0 taken, 1 not, 2 bad usage.
 
 Examples:
   npm run screenshots
@@ -33,14 +34,12 @@ const looks: Record<string, BrowserContextOptions> = {
   phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
 };
 
-const { values } = parseArgs({
-  options: { out: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+const { folder } = readOptionsOrExit('npm run screenshots --', usage, () => {
+  const flags = { out: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const;
+  const { values } = parseFlags(process.argv.slice(2), flags);
+  if (values.help) return 'help';
+  return { folder: readFolder(values.out ?? join(import.meta.dirname, '../docs')) };
 });
-if (values.help) {
-  process.stdout.write(usage);
-  process.exit(0);
-}
-const folder = values.out ?? join(import.meta.dirname, '../docs');
 
 const system = await startSystem({ BURST_REQUESTS_MAX: String(burstRequests) });
 const browser = await startBrowser();

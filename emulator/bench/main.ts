@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { Figures } from '../../stress-test/bench/figures.ts';
 import { describeMachine } from '../../stress-test/bench/machine.ts';
 import { writeReport } from '../../stress-test/bench/report.ts';
-import { BadUsage } from '../../stress-test/flags.ts';
+import { readOptionsOrExit } from '../../stress-test/flags.ts';
 import { endProgress, showProgress } from '../../stress-test/progress.ts';
 import { findGoogle, given, ours } from './contenders.ts';
 import { help, readOptions } from './options.ts';
@@ -27,20 +27,9 @@ const measures: Record<RowName, (run: Run) => Promise<void>> = {
   limits: measureLimits,
 };
 
-function readOptionsOrExit() {
-  try {
-    const options = readOptions(process.argv.slice(2));
-    if (options !== 'help') return options;
-    console.log(help);
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof BadUsage)) throw error;
-    console.error(`${error.message}\n\n${help}`);
-    process.exit(2);
-  }
-}
-
-const options = readOptionsOrExit();
+const options = readOptionsOrExit('npm run bench:emulator --', help, () =>
+  readOptions(process.argv.slice(2)),
+);
 // Also at Ctrl-C, at which test/process.ts ends what was started.
 process.once('exit', endProgress);
 const figures = new Figures();

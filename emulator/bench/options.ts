@@ -11,11 +11,15 @@ export const help = `The emulator measured beside Google's (when java and gcloud
   --only=ROW[,ROW]               ${rowNames.join(', ')}
   --also=NAME=HOST:PORT[,pid=N]  one that runs already, several times if wanted; its CPU and memory by its pid
   --out=FILE                     every value of every run as JSON
-  --help
+  --help                         this text
 
 Everything is on this machine, in TMPDIR: 6 GB at the most, removed afterwards. The row limits wants root and
-cgroup v1. About 10 minutes; Ctrl-C ends all that was started. Exit code: 0 measured, whether or not the targets
-are reached; 1 a run failed; 2 bad usage.
+cgroup v1. About 10 minutes; Ctrl-C ends all that was started.
+Exit code: 0 measured, whether or not the targets are reached, 1 a run failed, 2 bad usage.
+
+Examples:
+  npm run bench:emulator -- --quick --only=official,start
+  npm run bench:emulator -- --only=memory --out=/tmp/memory.json
 `;
 
 /** How much is measured. */

@@ -1,5 +1,5 @@
 /** The conformance suite from the command line: `npm run conformance -- --help`. */
-import { parseArgs } from 'node:util';
+import { BadUsage, parseFlags, readOptionsOrExit } from '../../stress-test/flags.ts';
 import type { Feature } from './check.ts';
 import { flagsSection, limitsSection, writeSection } from './readme.ts';
 import { type Result, runChecks } from './runner.ts';
@@ -9,7 +9,7 @@ import { byFeature, conformanceSection, summaryOf } from './table.ts';
 
 const usage = `Runs the conformance suite over the wire.
 
-  node emulator/conformance/run.ts [flags]
+  npm run conformance -- [flags]
 
   --against=ours      this emulator; it is started
   --against=google    Google's emulator; it is started (java, and the pubsub-emulator component of gcloud)
@@ -17,27 +17,41 @@ const usage = `Runs the conformance suite over the wire.
                       may be given several times; default: ours and Google's
   --only=TEXT         only the features with TEXT in their name
   --write             writes the tables into emulator/README.md; only for a whole run against both
-  --help
+  --help              this text
 
-Ends with 1 when a result is not what it should be: of this emulator, and of one at an address, when a check fails;
-of Google's, when it does not do what is written down of it.
+Exit code: 0 all is as it should be, 1 a result is not, 2 bad usage. Of this emulator, and of one at an address, each
+check has to pass; Google's has to do what is written down of it.
+
+Examples:
+  npm run conformance
+  npm run conformance -- --against=ours --only=push
+  npm run conformance -- --against=127.0.0.1:8085
 `;
 
-function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      against: { type: 'string', multiple: true, default: ['ours', 'google'] },
-      only: { type: 'string', default: '' },
-      write: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  return values;
+const flags = {
+  against: { type: 'string', multiple: true },
+  only: { type: 'string' },
+  write: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** @throws BadUsage */
+function readOptions(args: string[]) {
+  const { values } = parseFlags(args, flags);
+  if (values.help) return 'help';
+  const { against = ['ours', 'google'], only = '', write = false } = values;
+  for (const one of against) {
+    if (!/^(ours|google|.+:\d+)$/.test(one)) throw new BadUsage('--against: wants ours, google or HOST:PORT');
+  }
+  const features = suite.filter(({ title }) => title.toLowerCase().includes(only.toLowerCase()));
+  if (features.length === 0) {
+    throw new BadUsage(`--only: wants a part of ${suite.map(({ title }) => title).join('; ')}`);
+  }
+  return { against, isWhole: only === '', isWritten: write, features };
 }
 
 async function runAgainst(against: string, features: readonly Feature[]): Promise<Result[]> {
   if (against !== 'ours' && against !== 'google') {
-    if (!/^.+:\d+$/.test(against)) throw new Error(`--against wants ours, google or HOST:PORT: ${against}`);
     return Promise.all(runChecks({ kind: undefined, host: against }, features));
   }
   const kind: Kind = against;
@@ -62,16 +76,9 @@ function print(against: string, results: readonly Result[]): void {
   }
 }
 
-const { against, only, write, help } = readArguments();
-if (help) {
-  console.log(usage);
-  process.exit(0);
-}
-const features = suite.filter(({ title }) => title.toLowerCase().includes(only.toLowerCase()));
-if (features.length === 0) {
-  console.error(`No feature has ${only} in its name: ${suite.map(({ title }) => title).join('; ')}`);
-  process.exit(1);
-}
+const { against, isWhole, isWritten, features } = readOptionsOrExit('npm run conformance --', usage, () =>
+  readOptions(process.argv.slice(2)),
+);
 const started = performance.now();
 const runs = await Promise.all(against.map((one) => runAgainst(one, features)));
 for (const [position, results] of runs.entries()) print(against[position] ?? '', results);
@@ -81,7 +88,7 @@ const [ours = [], googles = []] = runs;
 if (against.join() === 'ours,google') {
   const section = conformanceSection(ours, googles);
   console.log(`\n${section}`);
-  if (write && only === '' && !hasFailed) {
+  if (isWritten && isWhole && !hasFailed) {
     writeSection('flags', flagsSection());
     writeSection('limits', limitsSection());
     writeSection('conformance', section);

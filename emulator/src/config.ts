@@ -74,7 +74,13 @@ export const usage = `A Pub/Sub emulator that keeps what it confirms.
   --declare=FILE-OR-JSON       topics and subscriptions that are there before it answers; EMULATOR_DECLARE
   --test-endpoints             POST /_emulator/reset deletes everything, PUT /_emulator/faults injects errors and
                                delays; without it they answer 403; EMULATOR_TEST_ENDPOINTS=true
-  --help
+  --help                       this text
+
+Exit code: 0 stopped by SIGTERM or Ctrl-C, 1 it could not start or go on, 2 bad settings.
+
+Examples:
+  node emulator/src/main.ts --project=my-project
+  node emulator/src/main.ts --host-port=127.0.0.1:0 --data-dir=/tmp/emulator --declare=topics.json
 `;
 
 /** Thrown for bad settings; `message` has a line for each. */
@@ -120,6 +126,6 @@ function readFlags(args: readonly string[]): Record<string, unknown> {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values;
   } catch (cause) {
-    throw new InvalidConfig(`${(cause as Error).message}\n\n${usage}`, { cause });
+    throw new InvalidConfig((cause as Error).message, { cause });
   }
 }

@@ -10,12 +10,12 @@ function readConfigOrExit() {
   try {
     const config = readConfig(process.argv.slice(2), process.env);
     if (config !== 'help') return config;
-    console.log(usage);
+    process.stdout.write(usage);
     process.exit(0);
   } catch (error) {
     if (!(error instanceof InvalidConfig)) throw error;
-    console.error(error.message);
-    process.exit(1);
+    console.error(`${error.message}\nnode emulator/src/main.ts --help says more`);
+    process.exit(2);
   }
 }
 

@@ -1,14 +1,30 @@
-/**
- * What the dashboard costs: CPU time of api, writer, emulator and MongoDB while ten watch, less what they take
- * while nobody does.
- *
- *   npx node stress-test/bench/dashboard.ts
- */
+/** What the dashboard costs. `npx node stress-test/bench/dashboard.ts --help` says how. */
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startSystem } from '../../test/system.ts';
+import { parseFlags, readOptionsOrExit } from '../flags.ts';
 import { cpuTimeMs } from './cpu-time.ts';
+
+const command = 'npx node stress-test/bench/dashboard.ts';
+
+const help = `Measures what ten viewers of the dashboard cost api, writer, emulator and MongoDB in CPU time.
+
+  ${command}
+
+  --help   this text
+
+Everything runs on this machine, on free ports of loopback. A minute and a half; Ctrl-C ends all that was started.
+Exit code: 0 measured, 1 the run failed, 2 bad usage.
+
+Examples:
+  ${command}
+`;
+
+readOptionsOrExit(command, help, () => {
+  const { values } = parseFlags(process.argv.slice(2), { help: { type: 'boolean', short: 'h' } });
+  return values.help ? 'help' : {};
+});
 
 const viewers = 10;
 const seconds = 30;

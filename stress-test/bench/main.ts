@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs } from '../../test/parts.ts';
-import { BadUsage } from '../flags.ts';
+import { readOptionsOrExit } from '../flags.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';
@@ -67,15 +67,13 @@ function createFolder(folder: string): void {
 
 // Also at Ctrl-C, at which test/process.ts ends what was started.
 process.once('exit', endProgress);
+const options = readOptionsOrExit('npm run bench --', help, () => readOptions(process.argv.slice(2)));
 try {
-  const options = readOptions(process.argv.slice(2));
-  if (options === 'help') process.stdout.write(help);
-  else await runBench(options);
+  await runBench(options);
   process.exitCode = exitCodes.measured;
 } catch (error) {
-  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
+  const isExpected = error instanceof NotJudged;
   endProgress();
   console.error(isExpected ? error.message : error);
-  if (error instanceof BadUsage) console.error('npm run bench -- --help says more');
   process.exitCode = isExpected ? exitCodes.notMeasured : exitCodes.failed;
 }

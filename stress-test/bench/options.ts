@@ -20,14 +20,14 @@ export const help = `Measures the system side by side with what it is compared w
 Rows:
 ${rowNames.map((row) => `  ${row.padEnd(16)}${titles[row]}`).join('\n')}
 
-Examples:
-  npm run bench -- --only steady --rounds 5
-  npm run bench -- --quick --out /tmp/bench
-
 Needs wrk and, for two rows, k6. Everything runs on this machine, on free ports of loopback, in folders of its own
 that are removed at the end, up to 15 GB of TMPDIR. Ctrl-C ends all that was started.
 Exit code: 0 measured, whether or not a figure reaches what it must; 1 a run failed; 2 bad usage, or a part is not
 there.
+
+Examples:
+  npm run bench -- --only steady --rounds 5
+  npm run bench -- --quick --out /tmp/bench
 `;
 
 export interface BenchOptions {

@@ -21,6 +21,10 @@ const help = `The system in cgroups with the memory of its pods, all parts on on
 
 Needs root, cgroup version 1 and two CPUs. Everything runs on this machine, on free ports of loopback.
 Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended for want of memory, 2 not measured.
+
+Examples:
+  npm run limits -- overload --seconds 12
+  npm run limits -- backlog --documents 100000 --json
 `;
 
 const flags = {

@@ -1,6 +1,5 @@
 /** `npm run cluster-proof`: options → images → checks → table. */
-
-import { BadUsage } from '../../../stress-test/flags.ts';
+import { readOptionsOrExit } from '../../../stress-test/flags.ts';
 import { endProgress, showProgress } from '../../../stress-test/progress.ts';
 import { checks, type Proof, type Seen } from './checks.ts';
 import { Cluster, secondsSince } from './cluster.ts';
@@ -9,20 +8,9 @@ import { type CheckName, help, readOptions } from './options.ts';
 import { loadImages } from './scripts.ts';
 import { formatResult, formatTable, type Result } from './table.ts';
 
-function readOptionsOrExit() {
-  try {
-    const options = readOptions(process.argv.slice(2), process.env);
-    if (options !== 'help') return options;
-    process.stdout.write(help);
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof BadUsage)) throw error;
-    console.error(`${error.message}\nnpm run cluster-proof -- --help says more`);
-    process.exit(2);
-  }
-}
-
-const options = readOptionsOrExit();
+const options = readOptionsOrExit('npm run cluster-proof --', help, () =>
+  readOptions(process.argv.slice(2), process.env),
+);
 // Also at Ctrl-C, at which test/process.ts ends this process.
 process.once('exit', endProgress);
 const cluster = new Cluster(options.context);

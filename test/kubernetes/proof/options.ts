@@ -36,12 +36,14 @@ export const help = `Proves the whole system on a real cluster, from ./setup.sh 
   IMAGE_LOAD_COMMAND    as ./setup.sh wants it; --help there has examples
   DOCKER_BUILD_OPTIONS  more options for docker build
 
-A k3d cluster that ./setup.sh made:
-  IMAGE_LOAD_COMMAND='k3d image import --cluster assessment' npm run cluster-proof -- --context k3d-assessment --as-is
-
 All load comes from a pod inside and goes through the Service; the pod's own NetworkPolicy is taken away at the end.
 About 15 minutes; Ctrl-C takes the pod away, and what was scaled down comes up again.
 Exit code: 0 all passed, 1 something did not, 2 bad usage.
+
+Examples:
+  IMAGE_LOAD_COMMAND='kind load docker-image' npm run cluster-proof -- --context kind-kind
+A k3d cluster that ./setup.sh made:
+  IMAGE_LOAD_COMMAND='k3d image import --cluster assessment' npm run cluster-proof -- --context k3d-assessment --as-is
 `;
 
 export interface ProofOptions {
