@@ -1,7 +1,8 @@
 /**
  * What a failed write means: is it MongoDB's state, which passes, or what the document holds, which does not?
  *
- * Codes and their names: https://www.mongodb.com/docs/manual/reference/error-codes/
+ * Codes and their names: https://www.mongodb.com/docs/manual/reference/error-codes/, and with their categories
+ * https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
  */
 
 const duplicateKeyCodes: ReadonlySet<number> = new Set([
@@ -28,29 +29,100 @@ const poisonCodes: ReadonlySet<number> = new Set([
   17280, // KeyTooLong, of an index
 ]);
 
-/** Refusals of the moment, even when they come for a single document of a batch. */
+/**
+ * Of MongoDB's state, even when they come for a single document of a batch: those of the server's categories for what
+ * passes (retriable, network, interruption, not primary, stale routing, overloaded), and those without a category that
+ * say nothing of a document.
+ */
 const transientCodes: ReadonlySet<number> = new Set([
+  1, // InternalError
   6, // HostUnreachable
   7, // HostNotFound
+  8, // UnknownError: what the storage engine reports and has no code of its own
+  11, // UserNotFound
+  13, // Unauthorized
+  18, // AuthenticationFailed
   24, // LockTimeout
+  26, // NamespaceNotFound: dropped at this moment; an insert makes it
+  39, // FileStreamFailed
   46, // LockBusy
+  48, // NamespaceExists: made by another insert at this moment
   50, // MaxTimeMSExpired
-  64, // WriteConcernFailed
+  64, // WriteConcernTimeout
+  70, // ShardNotFound
+  79, // UnknownReplWriteConcern
+  82, // NoProgressMade
+  83, // RemoteResultsUnavailable
   89, // NetworkTimeout
+  90, // CallbackCanceled
   91, // ShutdownInProgress
+  94, // NotYetInitialized
+  95, // NotSecondary
+  100, // UnsatisfiableWriteConcern
+  107, // LockFailed
+  109, // ConfigurationInProgress
   112, // WriteConflict
+  117, // ConflictingOperationInProgress
+  133, // FailedToSatisfyReadPreference
+  134, // ReadConcernMajorityNotAvailableYet
+  145, // PooledConnectionsDropped
   146, // ExceededMemoryLimit
+  149, // NoConfigPrimary
+  150, // StaleEpoch
   189, // PrimarySteppedDown
+  199, // ReplicaSetMonitorRemoved
   202, // NetworkInterfaceExceededTimeLimit
+  203, // ShardingStateNotInitialized
+  208, // TooManyLocks
+  211, // KeyNotFound, with which cluster times are signed
+  214, // AuthenticationRestrictionUnmet
+  215, // DatabaseDropPending
+  216, // ElectionInProgress
+  227, // CannotImplicitlyCreateCollection
+  246, // SnapshotUnavailable
+  249, // StaleDbVersion
+  250, // StaleChunkHistory
   262, // ExceededTimeLimit
+  264, // TooManyFilesOpen
+  272, // MigrationConflict
+  279, // ClientDisconnect
+  301, // DataCorruptionDetected
+  303, // SplitHorizonChange
+  314, // ObjectIsBusy
+  317, // ConnectionPoolExpired
+  319, // MovePrimaryInProgress
+  343, // ShardCannotRefreshDueToLocksHeld
+  355, // InterruptedDueToStorageChange
+  365, // TemporarilyUnavailable: the cache is full
+  371, // UserWritesBlocked
+  384, // ConnectionError
+  391, // ReauthenticationRequired
+  402, // ResourceExhausted
+  406, // MigrationBlockingOperationCoordinatorCleaningUp
+  407, // PooledConnectionAcquisitionExceededTimeLimit
+  433, // AdmissionQueueOverflow
+  449, // RateLimitExceeded
+  450, // PooledConnectionAcquisitionRejected
+  453, // InterruptedDueToReshardingCriticalSection
+  462, // IngressRequestRateLimitExceeded
+  8000, // AtlasError, such as that its space is used up
   9001, // SocketException
+  10058, // LegacyNotPrimary
   10107, // NotWritablePrimary
   11600, // InterruptedAtShutdown
   11601, // Interrupted
   11602, // InterruptedDueToReplStateChange
+  12501, // QuotaExceeded
+  12586, // BackgroundOperationInProgressForDatabase
+  12587, // BackgroundOperationInProgressForNamespace
+  13388, // StaleConfig
   13435, // NotPrimaryNoSecondaryOk
   13436, // NotPrimaryOrSecondary
   14031, // OutOfDiskSpace
+  46841, // ClientMarkedKilled
+  50915, // BackupCursorOpenConflictWithCheckpoint
+  91331, // RetriableRemoteCommandFailure
+  10045600, // InterruptedDueToFCVChange
 ]);
 
 /**

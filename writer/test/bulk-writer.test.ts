@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createRecord, createWrites, type Write } from '@assessment/api/envelope';
+import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
+import { createMongoDbLink } from '../../stress-test/chaos/mongodb-link.ts';
 import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
 import { Abandoned, type BulkWriterOptions, createBulkWriter } from '../src/bulk-writer.ts';
+import { unknownRefusalTriesMax } from '../src/refusals.ts';
 
 describe('bulk writer', needs('mongodb'), () => {
   let mongoDb: MongoDb;
@@ -77,6 +80,42 @@ describe('bulk writer', needs('mongodb'), () => {
       [second],
     );
     assert.match(refusals[0]?.reason ?? '', /MongoDB error 11000: /);
+  });
+
+  test("outlasts MongoDB's own troubles, and gives up on a write with any other error", async () => {
+    const ofTheServer = [1, 8, 13, 18, 26, 134, 365, 371, 391, 402, 462, 8000, 12501, 13388];
+    const ofTheWrite = 16755; // of a geo index: one of thousands that are in no list
+    const batches = new Map([...ofTheServer, ofTheWrite].map((code) => [code, createWrites(new Date())]));
+    const tries = new Map<number, number>();
+    const link = await createMongoDbLink(Number(new URL(mongoDb.uri).port));
+    link.treatInserts((ids) => {
+      const [code = 0] = [...batches].find(([, [first]]) => first?._id.equals(ids[0])) ?? [];
+      const count = (tries.get(code) ?? 0) + 1;
+      tries.set(code, count);
+      if (count > unknownRefusalTriesMax) return undefined;
+      const writeErrors = ids.map((_, index) => ({ index, code, errmsg: 'refused' }));
+      return { isForwarded: false, reply: () => ({ ok: 1, n: 0, writeErrors }) };
+    });
+    const uri = mongoDb.uri.replace(/:\d+/, `:${link.port}`);
+    const linked = createMongoClient(uri, { appName: 'test', poolSizeMax: batches.size });
+    const stopping = new AbortController();
+    try {
+      const bulkWriter = open(openDatabase(linked, uri).collection<Write>(names.collection), {
+        concurrency: batches.size,
+        signal: stopping.signal,
+      });
+      await Promise.all(
+        [...batches].map(async ([code, writes]) => {
+          const reason = `MongoDB error ${code}: refused`;
+          const expected = code === ofTheWrite ? writes.map((write) => ({ write, reason })) : [];
+          assert.deepEqual(await bulkWriter.store(writes), expected, String(code));
+        }),
+      );
+    } finally {
+      stopping.abort();
+      await linked.close();
+      await link.close();
+    }
   });
 
   test('isolates a write that the driver refuses to send', async () => {
