@@ -104,6 +104,11 @@ const unreadable: [string, unknown, RegExp][] = [
   ['an index of 5', { v: 2, writes: packed(5), records: [] }, /^writes: wants an index from 0 to 4/],
   ['nothing at all', { v: 2, writes: packed(), records: [] }, /^envelope: wants 1 to 1000 writes/],
   ['too many', { v: 2, writes: packed(...Array(1_001).fill(0)), records: [] }, /^envelope: wants 1 to 1000/],
+  [
+    'more records than it may hold before it looks at them',
+    { v: 2, writes: packed(), records: Array(150_000).fill({}) },
+    /^records: Too big/,
+  ],
   ['a write among the records', { v: 2, writes: packed(0), records: [valid] }, /^records\.0\./],
   ['a timestamp as text', { v: 1, writes: [{ ...valid, timestamp: 'now' }] }, /^writes\.0\.timestamp: /],
 ];
