@@ -64,4 +64,4 @@ ENV EMULATOR_HOST_PORT=0.0.0.0:8085 EMULATOR_DATA_DIR=/data/emulator
 # What Node has compiled stays on the volume, the only place that it may write to: a start takes half the CPU.
 ENV NODE_COMPILE_CACHE=/data/compile-cache
 EXPOSE 8085
-CMD ["emulator/src/main.ts"]
+CMD ["emulator/src/main.js"]

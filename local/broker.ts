@@ -71,7 +71,7 @@ function listEmulators(config: Config, port: number): Emulator[] {
     {
       label: 'the emulator of this project',
       async find() {
-        const entry = join(projectRoot, 'emulator', 'src', 'main.ts');
+        const entry = join(projectRoot, 'emulator', 'src', 'main.js');
         if (!existsSync(entry)) throw new Error('this project has no emulator/ yet');
         const args = [
           entry,

@@ -13,7 +13,7 @@ const programs: Record<string, string> = {
   ...Object.fromEntries(Object.entries(scriptFiles).map(([name, file]) => [nameOf(name), file])),
   'npx node stress-test/bench/dashboard.ts': 'stress-test/bench/dashboard.ts',
   'node local/declare.ts': 'local/declare.ts',
-  'node emulator/src/main.ts': 'emulator/src/main.ts',
+  'node emulator/src/main.js': 'emulator/src/main.js',
 };
 
 function nameOf(script: string): string {

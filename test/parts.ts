@@ -158,7 +158,7 @@ export async function startEmulator(
 ): Promise<Broker> {
   const host = `127.0.0.1:${await findFreePort()}`;
   const args = [
-    join(root, 'emulator/src/main.ts'),
+    join(root, 'emulator/src/main.js'),
     ...[`--host-port=${host}`, `--project=${projectId}`],
     ...[`--data-dir=${folder}`, `--declare=${declared}`],
   ];

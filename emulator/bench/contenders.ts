@@ -45,7 +45,7 @@ export const ours: Contender = {
   async launch(wrapper = []) {
     const folder = createFolder();
     const host = `127.0.0.1:${await findFreePort()}`;
-    const main = join(import.meta.dirname, '../src/main.ts');
+    const main = join(import.meta.dirname, '../src/main.js');
     const flags = [`--host-port=${host}`, `--data-dir=${folder}`, '--data-bytes-max=100000000000'];
     const begin = performance.now();
     const ready = launch([...wrapper, process.execPath, main, ...flags], /emulator ready/);

@@ -17,7 +17,7 @@ export interface StartOptions {
   ready?: RegExp;
 }
 
-const main = join(import.meta.dirname, '../src/main.ts');
+const main = join(import.meta.dirname, '../src/main.js');
 
 export async function startServer(kind: Kind, options: StartOptions = {}): Promise<Server> {
   return kind === 'ours' ? startOurs(options) : startGoogles(options);

@@ -63,7 +63,7 @@ export interface Config {
 
 export const usage = `A Pub/Sub emulator that keeps what it confirms.
 
-  node emulator/src/main.ts [flags]
+  node emulator/src/main.js [flags]
 
   --host-port=127.0.0.1:8085   where it listens; EMULATOR_HOST_PORT
   --project=ID                 the only project it serves, any without it; PUBSUB_PROJECT_ID
@@ -79,8 +79,8 @@ export const usage = `A Pub/Sub emulator that keeps what it confirms.
 Exit code: 0 stopped by SIGTERM or Ctrl-C, 1 it could not start or go on, 2 bad settings.
 
 Examples:
-  node emulator/src/main.ts --project=my-project
-  node emulator/src/main.ts --host-port=127.0.0.1:0 --data-dir=/tmp/emulator --declare=topics.json
+  node emulator/src/main.js --project=my-project
+  node emulator/src/main.js --host-port=127.0.0.1:0 --data-dir=/tmp/emulator --declare=topics.json
 `;
 
 /** Thrown for bad settings; `message` has a line for each. */

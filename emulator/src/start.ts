@@ -14,7 +14,7 @@ function readConfigOrExit() {
     process.exit(0);
   } catch (error) {
     if (!(error instanceof InvalidConfig)) throw error;
-    console.error(`${error.message}\nnode emulator/src/main.ts --help says more`);
+    console.error(`${error.message}\nnode emulator/src/main.js --help says more`);
     process.exit(2);
   }
 }

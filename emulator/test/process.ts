@@ -7,7 +7,7 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { startProcess as startAnyProcess } from '../../test/process.ts';
 import { encodeField, FieldScanner } from '../src/protobuf.ts';
 
-const main = join(import.meta.dirname, '../src/main.ts');
+const main = join(import.meta.dirname, '../src/main.js');
 
 export interface EmulatorProcess {
   pid: number;
@@ -20,7 +20,7 @@ export interface EmulatorProcess {
 
 const ready = /PUBSUB_EMULATOR_HOST=127\.0\.0\.1:(\d+)/;
 
-/** Runs main.ts, under `wrapper` when one is given, and resolves when it is ready. */
+/** Runs main.js, under `wrapper` when one is given, and resolves when it is ready. */
 export async function startProcess(
   context: Pick<TestContext, 'after'>,
   flags: string[],
@@ -41,7 +41,7 @@ export async function startProcess(
   };
 }
 
-/** Runs main.ts until it ends by itself. */
+/** Runs main.js until it ends by itself. */
 export async function runProcess(flags: string[]): Promise<{ code: number; output: string }> {
   const child = spawn(process.execPath, [main, '--host-port=127.0.0.1:0', ...flags]);
   let output = '';
