@@ -1,4 +1,7 @@
-/** How fast the writer stores a backlog, beside a bare bulkWrite loop of the same documents on the same MongoDB. */
+/**
+ * How fast the writer stores a backlog, beside a bare bulkWrite loop of the same documents on the same MongoDB, with
+ * batches as the writer's and with smaller and larger ones: whether a size that adapts could win anything.
+ */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -12,16 +15,25 @@ const name = 'documents stored';
 const bare = 'bare bulkWrite';
 const run = promisify(execFile);
 const pollMs = 20;
+/** As the writer's. */
+const batchWrites = 1_000;
+/** What a size that adapts could come to. */
+const otherBatchWrites = [100, 10_000];
 
 export async function measureDrain({ scale, figures, say }: Run): Promise<void> {
+  const count = scale.backlogWrites;
   await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
-    await alternate(scale.rounds, [ours, bare], async (contender, round) => {
+    const contenders: [string, () => Promise<number>][] = [
+      [ours, () => drain(system, count)],
+      [bare, () => storeBare(system, count)],
+      ...otherBatchWrites.map((size): [string, () => Promise<number>] => [
+        `${bare} of ${size.toLocaleString('en')}`,
+        () => storeBare(system, count, size),
+      ]),
+    ];
+    await alternate(scale.rounds, contenders, async ([contender, store], round) => {
       say(`round ${round + 1} of ${scale.rounds}: ${contender}`);
-      const perSecond =
-        contender === ours
-          ? await drain(system, scale.backlogWrites)
-          : await storeBare(system, scale.backlogWrites);
-      figures.add({ row, name, unit: '/s', better: 'higher' }, contender, perSecond);
+      figures.add({ row, name, unit: '/s', better: 'higher' }, contender, await store());
     });
   });
   figures.derive(
@@ -57,13 +69,11 @@ export async function drain({ writers, broker, counts }: System, count: number):
 }
 
 /** @returns documents a second. */
-export async function storeBare({ mongoDb }: System, count: number): Promise<number> {
+export async function storeBare({ mongoDb }: System, count: number, size = batchWrites): Promise<number> {
   const { stdout } = await run(
     process.execPath,
-    [join(import.meta.dirname, '../bulk-loop.ts'), String(count)],
-    {
-      env: { ...process.env, MONGODB_URI: mongoDb.uri },
-    },
+    [join(import.meta.dirname, '../bulk-loop.ts'), String(count), String(size)],
+    { env: { ...process.env, MONGODB_URI: mongoDb.uri } },
   );
   return Number(stdout);
 }
