@@ -3,8 +3,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stringify } from 'yaml';
+import { documents, partsOf, readCommands, wordsOf } from '../documents/commands.ts';
 import { needs } from '../parts.ts';
 import { createFolder } from '../process.ts';
+import { until } from '../requests.ts';
 import { type Apiserver, runKubectl, startApiserver } from './apiserver.ts';
 import { type Fields, manifests, root, workloads } from './manifests.ts';
 
@@ -132,6 +134,31 @@ describe('a kube-apiserver', needs('kubernetes'), () => {
     const { stdout } = await succeed(['get', kinds, '--namespace=with-google-cloud', '--output=json']);
     assert.doesNotMatch(stdout, /emulator/i);
     assert.match(stdout, /"name": "writer"/);
+  });
+
+  // The others want pods that run.
+  const verb = /^kubectl (?:-n \S+ )?(get|apply|create|delete|patch|scale|rollout) /;
+
+  test('does what the documents tell kubectl to do', async () => {
+    const commands = documents.flatMap(readCommands).flatMap(({ text }) => partsOf(text));
+    const done = new Set<string>();
+    for (const command of commands) {
+      const [, name] = verb.exec(command) ?? [];
+      if (name === undefined || done.has(command)) continue;
+      done.add(command);
+      const words = wordsOf(command).slice(1);
+      const args = words
+        .filter((word) => word !== '--watch')
+        .map((word) => word.replace(/^k8s\b/, join(root, 'k8s')));
+      // Nobody here would end a namespace, and two Secrets have the same name.
+      if (name !== 'get' && name !== 'rollout') args.push('--dry-run=server');
+      const { code, stderr } = await until(
+        () => apiserver.kubectl(args),
+        ({ stderr }) => !stderr.includes('restart has already been triggered within the past second'),
+      );
+      assert.equal(code, 0, `${command}: ${stderr}`);
+    }
+    assert.ok(done.size > 10, String(done.size));
   });
 
   test('takes what the test cluster adds to k8s/', async () => {
