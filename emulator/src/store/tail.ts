@@ -12,9 +12,9 @@ import { DamagedFolder } from './errors.ts';
 import { headerBytes, magic, type RecordHeader, readRecord, recordBytes } from './record.ts';
 import type { Segment } from './segment.ts';
 
-const windowBytes = 1024 * 1024;
+const windowBytes = 512 * 1024;
 
-/** Calls `visit` for each good record from `offset` on, and returns where they end. */
+/** Calls `visit` for each good record from `offset` on, whose bytes are there during the call only; returns where they end. */
 export function scanSegment(
   segment: Segment,
   offset: number,
@@ -23,9 +23,10 @@ export function scanSegment(
 ): { end: number; commit: number } {
   let position = offset;
   let commit = 0;
-  let wanted = windowBytes;
+  // One for all windows: new memory for each is most of the time of a start with a full last segment.
+  let window: Buffer = Buffer.allocUnsafeSlow(Math.min(windowBytes, fileBytes - position));
   while (position < fileBytes) {
-    const buffer = readAt(segment.fd, position, Math.min(wanted, fileBytes - position));
+    const buffer = readInto(window, segment.fd, position);
     let at = 0;
     let record = readRecord(buffer, at, segment.number);
     while (typeof record === 'object') {
@@ -41,7 +42,8 @@ export function scanSegment(
     const isAtEnd = position + buffer.length - at >= fileBytes;
     if (record === 'bad' || (isAtEnd && at < buffer.length)) break;
     const rest = buffer.length - at;
-    wanted = rest >= headerBytes ? Math.max(windowBytes, recordBytes(buffer, at)) : windowBytes;
+    const wanted = rest >= headerBytes ? recordBytes(buffer, at) : 0;
+    if (wanted > window.length) window = Buffer.allocUnsafeSlow(Math.min(wanted, fileBytes - position));
   }
   return { end: position, commit };
 }
@@ -71,10 +73,14 @@ export function damagedAt(segment: Segment, offset: number): DamagedFolder {
 }
 
 export function readAt(fd: number, position: number, length: number): Buffer {
-  const buffer = Buffer.allocUnsafeSlow(length);
+  return readInto(Buffer.allocUnsafeSlow(length), fd, position);
+}
+
+/** @returns what there is of the file from `position` on: all of `buffer`, or its beginning. */
+function readInto(buffer: Buffer, fd: number, position: number): Buffer {
   let done = 0;
-  while (done < length) {
-    const bytes = readSync(fd, buffer, done, length - done, position + done);
+  while (done < buffer.length) {
+    const bytes = readSync(fd, buffer, done, buffer.length - done, position + done);
     if (bytes === 0) break;
     done += bytes;
   }
