@@ -61,7 +61,7 @@ COPY --from=emulator-packages /app ./
 COPY emulator/src emulator/src
 COPY --from=emulator-packages --chown=1000:1000 /data /data
 ENV EMULATOR_HOST_PORT=0.0.0.0:8085 EMULATOR_DATA_DIR=/data/emulator
-# What Node has compiled stays on the volume, the only place that it may write to: a start takes half the CPU.
+# What Node has compiled stays on the volume, the only place that it may write to: a start takes a third of the CPU.
 ENV NODE_COMPILE_CACHE=/data/compile-cache
 EXPOSE 8085
 CMD ["emulator/src/main.js"]
