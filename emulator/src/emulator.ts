@@ -5,6 +5,7 @@ import { declare } from './declarations.ts';
 import { Faults } from './faults.ts';
 import { createGrpcFront, streamingPullPath } from './grpc/server.ts';
 import { createHttp } from './http.ts';
+import { log } from './log.ts';
 import { createMethods } from './methods/table.ts';
 import { openPort } from './port.ts';
 import { createPushFront } from './push/front.ts';
@@ -44,7 +45,7 @@ const dataBytesMaxDefault = 10 * 1024 * 1024 * 1024;
 
 /** @throws FolderInUse, DamagedFolder, or Error that names the port or the declaration. */
 export async function createEmulator(options: EmulatorOptions): Promise<Emulator> {
-  const warn = options.onWarning ?? ((message: string) => console.warn(message));
+  const warn = options.onWarning ?? ((message: string) => log('warn', message));
   const broker = await Broker.open({
     folder: options.dataDir,
     durability: options.durability ?? 'disk',
@@ -107,6 +108,6 @@ function oneAtATime(run: () => Promise<void>): () => Promise<void> {
 }
 
 function fail(error: Error): never {
-  console.error(`The data folder cannot be written: ${error.message}`);
+  log('error', `The data folder cannot be written: ${error.message}`);
   process.exit(1);
 }

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { InvalidConfig, readConfig, usage } from './config.ts';
 import { createEmulator } from './emulator.ts';
+import { log } from './log.ts';
 
 /** V8's young generation stays at 1 MiB: at its default of up to 16 it took 40 MB more for nothing measurable. */
 setFlagsFromString('--semi-space-growth-factor=1');
@@ -21,18 +22,20 @@ function readConfigOrExit() {
 
 const config = readConfigOrExit();
 if (config.durability !== 'disk') {
-  console.warn(
+  log(
+    'warn',
     'Durability is process: what is confirmed survives the end of this process, not of the machine.',
   );
 }
 const emulator = await createEmulator(config).catch((error: Error) => {
-  console.error(error.message);
+  log('error', error.message);
   process.exit(1);
 });
 const host = emulator.host.includes(':') ? `[${emulator.host}]` : emulator.host;
 /** Since the process began. */
 const ms = Math.round(performance.now());
-console.log(
+log(
+  'info',
   `Pub/Sub emulator ready: PUBSUB_EMULATOR_HOST=${host}:${emulator.port} (${config.dataDir}, ${ms} ms)`,
 );
 
@@ -41,11 +44,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
     if (isClosing) return;
     isClosing = true;
-    console.log(`${signal}: draining`);
+    log('info', `${signal}: draining`);
     emulator.close().then(
       () => process.exit(0),
       (error: Error) => {
-        console.error(error.message);
+        log('error', error.message);
         process.exit(1);
       },
     );
