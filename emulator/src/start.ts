@@ -31,13 +31,6 @@ const emulator = await createEmulator(config).catch((error: Error) => {
   log('error', error.message);
   process.exit(1);
 });
-const host = emulator.host.includes(':') ? `[${emulator.host}]` : emulator.host;
-/** Since the process began. */
-const ms = Math.round(performance.now());
-log(
-  'info',
-  `Pub/Sub emulator ready: PUBSUB_EMULATOR_HOST=${host}:${emulator.port} (${config.dataDir}, ${ms} ms)`,
-);
 
 let isClosing = false;
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -54,3 +47,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     );
   });
 }
+
+// Last: whoever waits for this may end it at once.
+const host = emulator.host.includes(':') ? `[${emulator.host}]` : emulator.host;
+/** Since the process began. */
+const ms = Math.round(performance.now());
+log(
+  'info',
+  `Pub/Sub emulator ready: PUBSUB_EMULATOR_HOST=${host}:${emulator.port} (${config.dataDir}, ${ms} ms)`,
+);
