@@ -151,7 +151,6 @@ const server = await listen(admission.listener, {
   process.exit(1);
 });
 isServing = true;
-logger.info({ host: config.HOST, port: server.port }, 'listening');
 
 closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
   logger.info({ signal }, 'draining');
@@ -168,3 +167,6 @@ closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger 
   await tracing?.close();
   logger.info('drained');
 });
+
+// Last: whoever waits for this may end it at once.
+logger.info({ host: config.HOST, port: server.port }, 'listening');
