@@ -15,10 +15,10 @@ const name = 'documents stored';
 const bare = 'bare bulkWrite';
 const run = promisify(execFile);
 const pollMs = 20;
-/** As the writer's. */
-const batchWrites = 1_000;
+/** As the writer's, at most. */
+const batchWrites = 2_000;
 /** What a size that adapts could come to. */
-const otherBatchWrites = [100, 10_000];
+const otherBatchWrites = [100, 1_000, 10_000];
 
 export async function measureDrain({ scale, figures, say }: Run): Promise<void> {
   const count = scale.backlogWrites;
