@@ -15,6 +15,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
 import { ApiError } from './errors.ts';
+import { refusalHeaders } from './refusal.ts';
 
 export interface Admission {
   listener: RequestListener;
@@ -33,7 +34,7 @@ const uncounted = new Set([
 
 const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
 /** In one array, which node:http takes as it is: of a refusal nothing is made anew. */
-const overloadedHeaders = Object.entries(headersOf(overloaded)).flat();
+const overloadedHeaders = Object.entries(refusalHeaders(overloaded)).flat();
 const closingHeaders = [...overloadedHeaders, 'Connection', 'close'];
 const retryAfterMs = (overloaded.retryAfterSeconds ?? 0) * 1_000;
 
@@ -137,19 +138,4 @@ export function createAdmission(
 interface Waiting {
   request: IncomingMessage;
   response: ServerResponse;
-}
-
-/** Answers with the error's status, headers and body. */
-export function refuse(response: ServerResponse, error: ApiError): void {
-  response.statusCode = error.status;
-  for (const [name, value] of Object.entries(headersOf(error))) response.setHeader(name, value);
-  response.end(error.body);
-}
-
-function headersOf({ body, retryAfterSeconds }: ApiError): Record<string, string> {
-  return {
-    ...(retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) }),
-    'Content-Type': 'application/json; charset=utf-8',
-    'Content-Length': String(Buffer.byteLength(body)),
-  };
 }

@@ -1,7 +1,6 @@
 /** The route table, and the one place where an error becomes an answer. Does not listen. */
 import { isUtf8 } from 'node:buffer';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import { refuse } from './admission.ts';
 import type { Backlog } from './backlog.ts';
 import { requireToken } from './bearer-token.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
@@ -12,8 +11,9 @@ import type { Publisher } from './publisher.ts';
 import type { Reader } from './reader.ts';
 import type { Readiness } from './readiness.ts';
 import { bodyBytesMax } from './record-document.ts';
+import { answerNotFound, only, refuse } from './refusal.ts';
 import { createDashboardRouter } from './routes/dashboard.ts';
-import { answerNotFound, createHealthRouter, only } from './routes/health.ts';
+import { createHealthRouter } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
 import { requireJson } from './routes/require-json.ts';
 import { createStatsRoute } from './routes/stats.ts';

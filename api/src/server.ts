@@ -10,6 +10,8 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ApiError, type FailureCode } from './errors.ts';
 import { openListeners } from './listeners.ts';
+import { bodyBytesMax } from './record-document.ts';
+import { refusalHeaders, refuse } from './refusal.ts';
 import { secure, securityLines } from './security-headers.ts';
 
 export interface ListenOptions {
@@ -56,7 +58,7 @@ const answersPerConnectionMax = 64;
  * Of a body that may have to be read to its end so that the next request can follow, as large as any that is taken.
  * With a larger one, or one without a length, the connection ends with the answer, read or not.
  */
-const followedBodyBytesMax = 256 * 1024;
+const followedBodyBytesMax = bodyBytesMax;
 
 /** Longer than the 60 s after which common load balancers drop an idle connection. */
 const keepAliveTimeoutMs = 65_000;
@@ -84,7 +86,7 @@ export async function listen(listener: RequestListener, options: ListenOptions):
   server.timeout = timeouts.stalledMs;
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
     accept(request, response, () => {
-      refuse(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
+      refuseLast(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
     });
   });
   server.on('clientError', (error, socket: CountedSocket) => {
@@ -128,9 +130,9 @@ function accept(request: IncomingMessage, response: ServerResponse, listener: Re
   secure(response);
   const { headers } = request;
   if (headers.host === undefined && request.httpVersion === '1.1') {
-    refuse(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
+    refuseLast(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
   } else if (request.rawHeaders.length > 2 * headersMax) {
-    refuse(response, new ApiError('headers_too_large', `The headers want at most ${headersMax} fields.`));
+    refuseLast(response, new ApiError('headers_too_large', `The headers want at most ${headersMax} fields.`));
   } else {
     if (isLastOfConnection(request)) response.setHeader('Connection', 'close');
     listener(request, response);
@@ -148,13 +150,9 @@ function isLastOfConnection({ headers }: IncomingMessage): boolean {
 }
 
 /** The body that may follow is not read, so the connection ends. */
-function refuse(response: ServerResponse, { status, body }: ApiError): void {
-  response.writeHead(status, {
-    connection: 'close',
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-  });
-  response.end(body);
+function refuseLast(response: ServerResponse, error: ApiError): void {
+  response.setHeader('Connection', 'close');
+  refuse(response, error);
 }
 
 /** What Node's parser could not read, or waited for too long; there is no request to answer, only a socket. */
@@ -173,9 +171,10 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
     'invalid_request',
     'This is not HTTP/1.1.',
   ];
-  const { status, body } = new ApiError(code, message);
+  const failure = new ApiError(code, message);
+  const { status, body } = failure;
+  const lines = Object.entries(refusalHeaders(failure)).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${securityLines}` +
-      `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\n${securityLines}${lines.join('')}\r\n${body}`,
   );
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { ApiError } from '../errors.ts';
-import { only } from './health.ts';
+import { only } from '../refusal.ts';
 import { requireJson } from './require-json.ts';
 
 /** Everything comes from here, nothing is inline, and no other page may frame it. */

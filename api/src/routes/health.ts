@@ -1,8 +1,8 @@
-import { type RequestHandler, Router } from 'express';
+import { Router } from 'express';
 import type { Registry } from 'prom-client';
-import { refuse } from '../admission.ts';
 import { ApiError } from '../errors.ts';
 import type { Readiness } from '../readiness.ts';
+import { only, refuse } from '../refusal.ts';
 
 export interface HealthDependencies {
   readiness: Readiness;
@@ -50,15 +50,3 @@ export function createHealthRouter({ readiness, registry, isServing }: HealthDep
   router.all(['/healthz', '/servez', '/readyz', '/metrics'], only('GET, HEAD'));
   return router;
 }
-
-/** Answers every method that came this far with 405 and those that the path takes. */
-export function only(methods: string): RequestHandler {
-  return (_request, response) => {
-    response.setHeader('Allow', methods);
-    refuse(response, new ApiError('method_not_allowed', `This path takes ${methods}.`));
-  };
-}
-
-export const answerNotFound: RequestHandler = (_request, response) => {
-  refuse(response, new ApiError('not_found', 'There is nothing at this path.'));
-};
