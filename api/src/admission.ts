@@ -1,6 +1,6 @@
 /**
  * The bound on requests in flight, in front of everything else, so that a refusal costs as little as
- * possible. Health, metrics and the dashboard do not count: they have to answer under any load.
+ * possible. What is `uncounted` has to answer under any load: health, metrics and the dashboard.
  *
  * A request is `waiting` → `under way` → answered, or refused at once when `inFlightMax` are in flight. Those that
  * wait are begun in the order of their arrival, for a slice of each turn of the event loop. In between the sockets
@@ -24,13 +24,12 @@ export interface Admission {
   drain(): void;
 }
 
-/** By the exact target: in any other spelling a request counts, wherever it is routed to. */
-const uncounted = new Set([
-  ...['/healthz', '/servez', '/readyz', '/metrics'],
-  ...['/', '/dashboard/events', '/dashboard/page.js', '/dashboard/flow.js', '/dashboard/plots.js'],
-  ...['/dashboard/format.js', '/dashboard/style.css', '/dashboard/icon.svg'],
-  ...['/dashboard/uPlot.iife.min.js', '/dashboard/uPlot.min.css'],
-]);
+export interface AdmissionOptions {
+  inFlightMax: number;
+  /** By the exact target: in any other spelling a request counts, wherever it is routed to. */
+  uncounted: ReadonlySet<string>;
+  onRefused?: (error: ApiError) => void;
+}
 
 const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
 /** In one array, which node:http takes as it is: of a refusal nothing is made anew. */
@@ -59,10 +58,7 @@ function isEarly(socket: RefusedSocket): boolean {
  */
 const sliceMs = { min: 2, max: 5 } as const;
 
-export function createAdmission(
-  next: RequestListener,
-  options: { inFlightMax: number; onRefused?: (error: ApiError) => void },
-): Admission {
+export function createAdmission(next: RequestListener, options: AdmissionOptions): Admission {
   let inFlight = 0;
   let isDraining = false;
   /** In the order of their arrival: the rest of `beginning`, then `waiting`. Bounded by `inFlightMax`. */
@@ -109,7 +105,7 @@ export function createAdmission(
 
   function listener(request: IncomingMessage, response: ServerResponse) {
     if (isDraining) response.setHeader('Connection', 'close');
-    if (uncounted.has(request.url ?? '')) {
+    if (options.uncounted.has(request.url ?? '')) {
       next(request, response);
       return;
     }

@@ -15,8 +15,10 @@ import { createPublisher } from './publisher.ts';
 import { createPubSub, openTopic } from './pubsub.ts';
 import { createReader } from './reader.ts';
 import { createReadiness } from './readiness.ts';
+import { dashboardPaths } from './routes/dashboard.ts';
 import { createDataRoute } from './routes/data.ts';
 import { createDirectDataRoute } from './routes/direct-data.ts';
+import { healthPaths } from './routes/health.ts';
 import { listen } from './server.ts';
 import { startTracing } from './tracing.ts';
 
@@ -121,6 +123,7 @@ const app = createApp({
 const overloadedCount = metrics.refused.labels('overloaded');
 const admission = createAdmission(app, {
   inFlightMax: config.IN_FLIGHT_MAX,
+  uncounted: new Set([...healthPaths, ...dashboardPaths]),
   onRefused: () => overloadedCount.inc(),
 });
 metrics.watch('api_requests_in_flight', 'Requests under /api/ being answered.', admission.inFlight);

@@ -5,6 +5,8 @@ import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
 import { createAdmission } from '../src/admission.ts';
 
+const uncounted = new Set(['/healthz']);
+
 test('refuses over the bound in any spelling of a path, answers health, and takes requests again below it', async () => {
   const held: ServerResponse[] = [];
   const refused: string[] = [];
@@ -13,7 +15,7 @@ test('refuses over the bound in any spelling of a path, answers health, and take
       if (request.url === '/healthz') response.end();
       else held.push(response);
     },
-    { inFlightMax: 2, onRefused: ({ code }) => refused.push(code) },
+    { inFlightMax: 2, uncounted, onRefused: ({ code }) => refused.push(code) },
   );
   await using server = createServer(admission.listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -53,6 +55,7 @@ test('refuses what is over the bound before it has begun all that is below it, a
     },
     {
       inFlightMax,
+      uncounted,
       onRefused() {
         refusals++;
         if (refusals === 1) begunAtFirstRefusal = begun.length;
@@ -81,7 +84,7 @@ test('does not begin the request of a client that is gone', async () => {
       begun.push(request.url ?? '');
       response.end();
     },
-    { inFlightMax: 2 },
+    { inFlightMax: 2, uncounted },
   );
   const gone = createServer((request, response) => {
     admission.listener(request, response);
@@ -97,7 +100,7 @@ test('does not begin the request of a client that is gone', async () => {
 });
 
 test('keeps the connection of a client that is refused once, and closes it when it comes again too early', async () => {
-  const admission = createAdmission(() => {}, { inFlightMax: 0 });
+  const admission = createAdmission(() => {}, { inFlightMax: 0, uncounted });
   await using server = createServer(admission.listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');

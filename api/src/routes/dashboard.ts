@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
@@ -15,6 +16,13 @@ const contentSecurityPolicy = [
 
 const pageFolder = join(import.meta.dirname, '../dashboard/page');
 const plotFolder = fileURLToPath(new URL('.', import.meta.resolve('uplot/dist/uPlot.iife.min.js')));
+const plotFiles = ['uPlot.iife.min.js', 'uPlot.min.css'];
+
+/** What a page that is opened asks for; all of it answers under any load. */
+export const dashboardPaths = [
+  ...['/', '/dashboard/events'],
+  ...[...readdirSync(pageFolder), ...plotFiles].map((file) => `/dashboard/${file}`),
+];
 
 /** GET / and what the page asks for under /dashboard/. */
 export function createDashboardRouter(dashboard: Dashboard): Router {
@@ -48,9 +56,8 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
     )
     .all(requireBursts, only('POST'));
 
-  const plotFiles = ['/uPlot.iife.min.js', '/uPlot.min.css'];
   router.get(
-    plotFiles.map((file) => `/dashboard${file}`),
+    plotFiles.map((file) => `/dashboard/${file}`),
     protect,
     (request, response) => {
       response.sendFile(request.path.slice('/dashboard/'.length), { root: plotFolder, ...files });

@@ -11,6 +11,9 @@ export interface HealthDependencies {
   isServing: () => boolean;
 }
 
+/** What answers under any load. */
+export const healthPaths = ['/healthz', '/servez', '/readyz', '/metrics'];
+
 /** More than there are; a name that is given again and again costs no more than so often. */
 const metricNamesMax = 100;
 
@@ -47,6 +50,6 @@ export function createHealthRouter({ readiness, registry, isServing }: HealthDep
     response.type(registry.contentType).send([text].flat().join('\n'));
   });
 
-  router.all(['/healthz', '/servez', '/readyz', '/metrics'], only('GET, HEAD'));
+  router.all(healthPaths, only('GET, HEAD'));
   return router;
 }
