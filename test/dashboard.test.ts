@@ -167,6 +167,9 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
       assert.match(body.message, /^requests: wants a whole number from 1 to 300/);
     }
     assert.equal((await start('{"requests":1}', { 'content-type': 'text/plain' })).status, 415);
+    const large = await start(`{"requests":1,"more":"${'x'.repeat(1_024)}"}`);
+    assert.equal(large.status, 413);
+    assert.equal(large.body.message, 'body: wants at most 1024 bytes.');
     assert.equal((await start('{"requests":1}', { ...json, 'sec-fetch-site': 'cross-site' })).status, 400);
     assert.equal((await request(`${url}/dashboard/burst`)).status, 405);
   });

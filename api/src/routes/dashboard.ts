@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { ApiError } from '../errors.ts';
+import { readJson } from '../json-body.ts';
 import { only } from '../refusal.ts';
-import { requireJson } from './require-json.ts';
 
 /** Everything comes from here, nothing is inline, and no other page may frame it. */
 const contentSecurityPolicy = [
@@ -23,6 +23,9 @@ export const dashboardPaths = [
   ...['/', '/dashboard/events'],
   ...[...readdirSync(pageFolder), ...plotFiles].map((file) => `/dashboard/${file}`),
 ];
+
+/** `{"requests":5000}` and room. */
+const burstBytesMax = 1_024;
 
 /** GET / and what the page asks for under /dashboard/. */
 export function createDashboardRouter(dashboard: Dashboard): Router {
@@ -42,18 +45,7 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
   // JSON alone: a page of another origin cannot send it without asking, and gets no leave.
   router
     .route('/dashboard/burst')
-    .post(
-      requireBursts,
-      requireJson,
-      requireSameOrigin,
-      express.json({ limit: '1kb' }),
-      (request, response) => {
-        const { localAddress, localPort } = request.socket;
-        const host = localAddress?.includes(':') ? `[${localAddress}]` : localAddress;
-        dashboard.bursts.start(request.body?.requests, `http://${host}:${localPort}/api/data`);
-        response.status(202).json({ status: 'success' });
-      },
-    )
+    .post(requireBursts, requireSameOrigin, ...readJson(burstBytesMax), startBurst)
     .all(requireBursts, only('POST'));
 
   router.get(
@@ -65,6 +57,13 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
   );
   router.use('/dashboard', protect, express.static(pageFolder, files));
   return router;
+
+  function startBurst(...[request, response]: Parameters<RequestHandler>): void {
+    const { localAddress, localPort } = request.socket;
+    const host = localAddress?.includes(':') ? `[${localAddress}]` : localAddress;
+    dashboard.bursts.start(request.body?.requests, `http://${host}:${localPort}/api/data`);
+    response.status(202).json({ status: 'success' });
+  }
 
   function requireBursts(...[, , next]: Parameters<RequestHandler>): void {
     if (dashboard.burstRequestsMax === 0) next('route');
