@@ -59,7 +59,7 @@ function createRound(options: CollectorOptions): Round {
   };
   const sources = { api: find('api'), writer: find('writer'), emulator: find('emulator') };
   const compare = { api: createComparison(), writer: createComparison(), emulator: createComparison() };
-  const status = createSlowly(options.mongoDbStatus);
+  const status = watchStatus(options.mongoDbStatus);
   let timer: NodeJS.Timeout | undefined;
   let isEnded = false;
 
@@ -86,22 +86,18 @@ function createRound(options: CollectorOptions): Round {
     const api = compare.api(apis);
     const writer = compare.writer(writers ?? []);
     const emulator = compare.emulator(emulators ?? []);
-    const judge = (oldestAge: number | null) =>
-      judgeParts({
-        writers,
-        apis: sources.api && apis,
-        ...{ api, writer, emulator, oldestAge },
-        brokerSilences,
-        mongoDbSilences,
-      });
     const frame = createFrame({
       ...{ at, seconds, api, writer, emulator },
-      parts: judge(null),
       documents: options.documents(),
       mongodb: status(),
       burst: options.burst(),
     });
-    if (!isEnded) options.onFrame({ ...frame, parts: judge(frame.backlog.oldestAge) });
+    const parts = judgeParts({
+      ...{ api, writer, writers, brokerSilences, mongoDbSilences },
+      apis: sources.api && apis,
+      oldestAge: frame.backlog.oldestAge,
+    });
+    if (!isEnded) options.onFrame({ ...frame, parts });
   }
 
   async function run(): Promise<void> {
@@ -137,7 +133,7 @@ function createComparison(): (processes: Process[]) => Figures {
 }
 
 /** Asks now and then, and answers at once with what it was told last. */
-function createSlowly(ask: () => Promise<MongoDbStatus>): () => MongoDbStatus {
+function watchStatus(ask: () => Promise<MongoDbStatus>): () => MongoDbStatus {
   let askedAt = Number.NEGATIVE_INFINITY;
   let told = untold;
   return () => {

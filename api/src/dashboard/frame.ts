@@ -1,5 +1,6 @@
 /** What the dashboard shows of one second: figures alone, no ids and no documents. */
 import { names } from '../environment.ts';
+import type { MongoDbStatus } from './mongodb-status.ts';
 import { quantile, type Sample, total, totalsBy } from './samples.ts';
 
 /** The metrics that a frame is made of, by the process that has them. */
@@ -92,16 +93,16 @@ export interface FrameInput {
   at: number;
   /** Between the samples that `grown` compares. */
   seconds: number;
-  parts: Frame['parts'];
   api: Figures;
   writer: Figures;
   emulator: Figures;
   documents: number | null;
-  mongodb: { residentBytes: number | null; readTickets: number | null; writeTickets: number | null };
+  mongodb: MongoDbStatus;
   burst: Burst | null;
 }
 
-export function createFrame(input: FrameInput): Frame {
+/** All but the parts, which health.ts judges. */
+export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
   const { api, writer, emulator, mongodb, seconds } = input;
   // A counter with labels is not told before it counted once.
   const rate = ({ grown }: Figures, name: string, labels?: Record<string, string>) =>
@@ -120,7 +121,6 @@ export function createFrame(input: FrameInput): Frame {
   const requestDuration = 'api_http_request_duration_seconds';
   return {
     at: input.at,
-    parts: input.parts,
     requests: {
       rate: rate(api, `${requestDuration}_count`),
       inFlight: total(api.now, 'api_requests_in_flight'),

@@ -10,14 +10,14 @@ export interface HealthInput {
   apis: Process[] | undefined;
   api: Figures;
   writer: Figures;
-  emulator: Figures;
   /** Rounds in which the broker, or MongoDB, did not answer. */
   brokerSilences: number;
   mongoDbSilences: number;
+  /** Seconds that the oldest write has waited; null when it is not known. */
   oldestAge: number | null;
 }
 
-/** A burst of a minute is what the broker is for; what waits for longer is not being stored as it comes. */
+/** Seconds: a burst of a minute is what the broker is for; what waits for longer is not being stored as it comes. */
 const oldestAgeMax = 60;
 
 /** Refusals that are the system's own doing, not the caller's (errors.ts). */

@@ -56,6 +56,7 @@ export function findProcesses(
   function readText(host: string): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const signal = AbortSignal.timeout(askTimeoutMs);
+    // A URL leaves out the port that its scheme has anyway.
     const request = get({ host, port: port || 80, path, agent, signal }, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (chunk: string) => {

@@ -28,6 +28,7 @@ export const viewersMax = 50;
 const framesSkippedMax = 30;
 
 export function createViewers({ settings, onFirst, onLast }: ViewersOptions): Viewers {
+  /** How many frames in a row each could not be sent. */
   const skipped = new Map<ServerResponse, number>();
 
   return {
