@@ -5,7 +5,7 @@ export interface Letter {
   /** Of the letter itself; that of the message it was is the attribute `messageId`. */
   id: string;
   publishTime: Date;
-  /** As the writer's dead-letter.ts sets them: `reason`, `subscription`, `messageId`, `publishTime`. */
+  /** As the writer's dead-letter.ts sets them. */
   attributes: Record<string, string>;
   data: Buffer;
 }

@@ -1,6 +1,9 @@
 /** The command line of `npm run dead-letters`. */
 import { BadUsage, parseFlags, readTime, readWholeNumber } from '../stress-test/flags.ts';
 
+/** Letters that are leased at once: 30 MB of ids and attributes, and as many as the emulator leases. */
+export const lettersMax = 100_000;
+
 export const help = `Lists, shows, replays and drops what the writer could not store.
 
   npm run dead-letters -- list                   one line for each dead letter, with its reason
@@ -9,7 +12,7 @@ export const help = `Lists, shows, replays and drops what the writer could not s
                                                  acknowledged when the broker has confirmed it, not before
   npm run dead-letters -- drop ID… | --all --yes acknowledges them: they are gone for good
 
-  --limit N     list: at most so many, 1 to 100000; default 1000
+  --limit N     list: at most so many, 1 to ${lettersMax}; default 1000
   --wait TIME   the end is reached when no further letter has come for so long, 1s to 10m;
                 default 1s with an emulator, 5s with the real Pub/Sub, which may be slow to hand out
   --json        prints what was found or done as JSON
@@ -24,7 +27,8 @@ once each see a part. After one that was killed, letters are seen again when its
 A replayed letter that the writer cannot store comes back as a new one, and is not replayed again by the same command.
 Replaying is safe to repeat: the ids of its documents were made before, so none is stored twice.
 
-Exit code: 0 done, 1 not all of it done, 2 nothing was done (bad usage, or a broker that does not answer).
+Exit code: 0 done, 1 not all of it done, 2 nothing was done (bad usage, or a broker that does not answer),
+130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 npm run dead-letters -- list --limit 20
@@ -59,9 +63,6 @@ const flags = {
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-
-/** Letters that are leased at once: 30 MB of ids and attributes, and as many as the emulator leases. */
-export const lettersMax = 100_000;
 
 /** @throws BadUsage. */
 export function readOptions(args: string[]): DeadLettersOptions | 'help' {

@@ -72,7 +72,7 @@ function listEmulators(config: Config, port: number): Emulator[] {
       label: 'the emulator of this project',
       async find() {
         const entry = join(projectRoot, 'emulator', 'src', 'main.js');
-        if (!existsSync(entry)) throw new Error('this project has no emulator/ yet');
+        if (!existsSync(entry)) throw new Error('this project has no emulator/');
         const args = [
           entry,
           `--host-port=127.0.0.1:${port}`,

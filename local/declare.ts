@@ -60,7 +60,7 @@ export async function declare(pubsub: PubSub): Promise<string[]> {
   return created;
 }
 
-/** Tries until the broker answers. @throws the last error once it is one that stays, or after `patience`. */
+/** Tries until the broker answers. @throws the last error once it is one that stays, or after `timeoutMs`. */
 export async function declareWhenAnswered(
   pubsub: PubSub,
   options: { timeoutMs: number; onWaiting?: (error: unknown) => void; signal?: AbortSignal },

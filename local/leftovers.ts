@@ -4,7 +4,7 @@ import { endProcess, isAlive, type RecordedProcess } from './processes.ts';
 import type { RunState } from './run-state.ts';
 import type { Terminal } from './terminal.ts';
 
-/** As long as api and writer take to drain by default; MongoDB and the brokers take less. */
+/** As long as a drain may take by default; a MongoDB that needs longer and is killed recovers from its journal. */
 const graceMs = 20_000;
 
 /** Before anything is started: a port or a data folder that is still in use would be in the way. */

@@ -3,7 +3,6 @@
  * file, which is the only one of the operating system's that Node gives without a native add-on. A file
  * with a process id in it would need a second one to take it over from a process that died.
  */
-
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 

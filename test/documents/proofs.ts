@@ -1,5 +1,4 @@
 /** What runs the commands of the documents: a test or CI, and where neither can, what is checked in its place. */
-
 import { readOptions as readDeadLetters } from '../../dead-letters/options.ts';
 import { readOptions as readEmulatorBench } from '../../emulator/bench/options.ts';
 import { readConfig as readEmulator } from '../../emulator/src/config.ts';
