@@ -48,6 +48,8 @@ export const configSchema = z.object({
    * take seconds to follow readiness, its manifest sets more.
    */
   DRAIN_DELAY_MS: integer(500, { min: 0, max: 60_000 }),
+  /** How long a drain may take, after that delay, before the process gives up and exits 1. */
+  DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
   /**
    * Where the dashboard asks for the writer's /metrics; unset, it says that it does not watch the writer. A name
    * with several addresses, such as a headless Service, is several processes.
@@ -57,6 +59,4 @@ export const configSchema = z.object({
   API_METRICS_HOST: hostAndPort(),
   /** Requests that the dashboard's button may send at most; 0: there is none. `npm start` sets it. */
   BURST_REQUESTS_MAX: integer(0, { min: 0, max: 100_000 }),
-  /** How long a drain may take, after that delay, before the process gives up and exits 1. */
-  DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
 });

@@ -14,7 +14,7 @@ import { randomFillSync } from 'node:crypto';
 import { Binary, BSON, ObjectId } from 'mongodb';
 import { z } from 'zod';
 
-/** Writes in one envelope: one bulkWrite call of the writer, whose batches are of this size. */
+/** Writes in one envelope; a batch of the writer holds two of the largest. */
 export const envelopeWritesMax = 1_000;
 
 /**

@@ -28,6 +28,7 @@ export function integer(fallback: number, { min, max }: { min: number; max: numb
     .default(fallback);
 }
 
+/** A port to listen on; 0 is any free one. */
 export function port(fallback: number) {
   return integer(fallback, { min: 0, max: 65_535 });
 }

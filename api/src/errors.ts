@@ -11,10 +11,10 @@ const failures = {
   not_found: { status: 404 },
   method_not_allowed: { status: 405 },
   request_timeout: { status: 408 },
-  payload_too_large: { status: 413 },
   burst_running: { status: 409 },
-  expectation_failed: { status: 417 },
+  payload_too_large: { status: 413 },
   unsupported_media_type: { status: 415 },
+  expectation_failed: { status: 417 },
   headers_too_large: { status: 431 },
   internal: { status: 500 },
   /** Refused before anything was published: none of its writes is or will be stored. */

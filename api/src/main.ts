@@ -82,10 +82,7 @@ const readiness = createReadiness(
       },
     },
   ],
-  (name, error) => {
-    if (error) logger.warn({ err: error }, `${name} is not ready`);
-    else logger.info(`${name} is ready again`);
-  },
+  logger,
 );
 
 let isServing = false;

@@ -6,6 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Span } from '@opentelemetry/api';
 import type { Write } from './envelope.ts';
+import { attributeBytesMax } from './pubsub.ts';
 import type { TracedCall, Tracing } from './tracing.ts';
 
 export interface Origin {
@@ -20,9 +21,6 @@ export interface Travel extends TracedCall {
 
 /** As long as a UUID or a trace id, and no character that means something in a log or a header. */
 const requestIdPattern = /^[\w.:-]{1,64}$/;
-
-/** Bytes of an attribute's value, https://docs.cloud.google.com/pubsub/quotas#resource_limits */
-const attributeBytesMax = 1_024;
 
 /** Answers with the caller's own id; one that is no id is left out. */
 export function originOf(

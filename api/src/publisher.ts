@@ -31,7 +31,7 @@ export interface PublisherOptions {
   /** Bytes of all writes that wait for their confirmation. */
   bytesMax: number;
   /** Told of each envelope that the broker confirmed. */
-  onConfirmed?: (envelope: SentEnvelope & { messageId: unknown; bytes: number; seconds: number }) => void;
+  onConfirmed?: (envelope: SentEnvelope & { messageId: unknown; seconds: number }) => void;
   /** Told of each call that failed, with the cause that callers do not see. */
   onFailed?: (cause: unknown, envelope: SentEnvelope) => void;
   /** Asked once for an envelope with requests that are followed. */
@@ -163,7 +163,6 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
       options.onConfirmed?.({
         ...envelope,
         messageId,
-        bytes: group.bytes,
         seconds: (performance.now() - start) / 1000,
       });
       group.answer.resolve();

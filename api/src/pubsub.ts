@@ -2,6 +2,9 @@
 import { PubSub, type Topic } from '@google-cloud/pubsub';
 import { limitConnectTime } from './connect-limit.ts';
 
+/** Bytes of an attribute's value, https://docs.cloud.google.com/pubsub/quotas#resource_limits */
+export const attributeBytesMax = 1_024;
+
 /** gRPC status codes, https://grpc.io/docs/guides/status-codes/, that a later try may pass. */
 const retryCodes = [
   1, // CANCELLED: a connection closed under the call

@@ -58,7 +58,7 @@ export function createReader(
 ): Reader {
   const records = database.collection<Write>(names.collection);
   const readModel = readModelCollection(database);
-  const limit = pLimit(1);
+  const cacheReads = pLimit(1);
   const lookUps = pLimit(options.concurrency - 1);
   let isMetadataCountExact: boolean | undefined;
   let turn = 0;
@@ -76,8 +76,10 @@ export function createReader(
   }
 
   async function load(): Promise<Snapshot> {
-    const model = await limit(() => readModel.findOne({ _id: 'records' }, { timeoutMS: operationTimeoutMs }));
-    const stored = await limit(() =>
+    const model = await cacheReads(() =>
+      readModel.findOne({ _id: 'records' }, { timeoutMS: operationTimeoutMs }),
+    );
+    const stored = await cacheReads(() =>
       records
         .find(
           { _id: { $in: model?.newestIds ?? [] } },
@@ -85,7 +87,7 @@ export function createReader(
         )
         .toArray(),
     );
-    const totalDocuments = await limit(() => countDocuments(model?.total ?? 0));
+    const totalDocuments = await cacheReads(() => countDocuments(model?.total ?? 0));
     return { ids: stored.map((document) => document._id), totalDocuments };
   }
 
@@ -126,8 +128,8 @@ export function createReader(
       }
     },
     operations: () => ({
-      active: limit.activeCount + lookUps.activeCount,
-      waiting: limit.pendingCount + lookUps.pendingCount,
+      active: cacheReads.activeCount + lookUps.activeCount,
+      waiting: cacheReads.pendingCount + lookUps.pendingCount,
     }),
     close: () => snapshot.close(),
   };

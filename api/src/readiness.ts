@@ -2,6 +2,8 @@
  * Whether the parts that this process needs answer, asked only when somebody asks, and at most once a
  * second however many ask: probes cost nothing, and nothing is asked while nobody does.
  */
+import type { Logger } from './log.ts';
+
 export interface Check {
   /** Names the part in the answer, such as `MongoDB`. */
   name: string;
@@ -10,7 +12,7 @@ export interface Check {
 }
 
 export interface Readiness {
-  /** Undefined when every check passed, else what is not ready, such as `MongoDB: no answer in 1 s`. */
+  /** Undefined when every check passed, else what is not ready, such as `MongoDB is not answering`. */
   problem(): Promise<string | undefined>;
   /** Which checks passed, by name. */
   states(): Promise<Record<string, boolean>>;
@@ -19,11 +21,8 @@ export interface Readiness {
 const cacheMs = 1_000;
 const checkTimeoutMs = 1_000;
 
-export function createReadiness(
-  checks: Check[],
-  /** Told when a part stops being ready, and when it is again, then without an error. */
-  onChanged?: (name: string, error?: unknown) => void,
-): Readiness {
+/** Logs when a part stops being ready, and when it is again. */
+export function createReadiness(checks: Check[], logger: Logger): Readiness {
   let answer: Promise<Record<string, boolean>> | undefined;
   const failing = new Set<string>();
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -34,10 +33,10 @@ export function createReadiness(
     const timer = setTimeout(() => reject(new Error(`no answer in ${checkTimeoutMs} ms`)), checkTimeoutMs);
     try {
       await Promise.race([run(), timeout]);
-      if (failing.delete(name)) onChanged?.(name);
+      if (failing.delete(name)) logger.info(`${name} is ready again`);
       return [name, true];
     } catch (error) {
-      if (!failing.has(name)) onChanged?.(name, error);
+      if (!failing.has(name)) logger.warn({ err: error }, `${name} is not ready`);
       failing.add(name);
       return [name, false];
     } finally {

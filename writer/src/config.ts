@@ -1,4 +1,5 @@
 /** The writer's settings: the only reader of its environment. */
+import { envelopeWritesMax } from '@assessment/api/envelope';
 import { integer, port, sharedVariables } from '@assessment/api/environment';
 import { z } from 'zod';
 
@@ -12,7 +13,7 @@ export const configSchema = z.object({
   /** Bytes leased at once: what one second stores at 40,000 documents of 0.6 kB, which take 3× as objects. */
   LEASED_BYTES_MAX: integer(24 * mebibyte, { min: mebibyte, max: 1024 * mebibyte }),
   /** Documents of one bulkWrite: two of the largest envelopes, so that a batch is not half full where one is left out. */
-  BATCH_WRITES_MAX: integer(2_000, { min: 1, max: 100_000 }),
+  BATCH_WRITES_MAX: integer(2 * envelopeWritesMax, { min: 1, max: 100_000 }),
   /** Bytes of one bulkWrite; MongoDB's own limit is 48 MB. */
   BATCH_BYTES_MAX: integer(4 * mebibyte, { min: 1024, max: 40 * mebibyte }),
   /** How long the first envelope of a batch waits for others. */

@@ -4,6 +4,7 @@
  * MongoDB outage it would move good envelopes.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { attributeBytesMax } from '@assessment/api/pubsub';
 import { Abandoned } from './bulk-writer.ts';
 
 /** What is needed of a message to pass it on. */
@@ -16,7 +17,10 @@ export interface DeadMessage {
 
 interface DeadLetter {
   data: Buffer;
-  /** `reason`, `subscription`, `messageId`, `publishTime`, the message's `requestIds`, and `part`, such as `1/2`, of one that is not whole. */
+  /**
+   * `reason`, `subscription`, `messageId`, `publishTime`, the message's `requestIds`, and `part`, such as `1/2`, of
+   * one that is not whole.
+   */
   attributes: Record<string, string>;
 }
 
@@ -27,9 +31,6 @@ export interface DeadLetterOptions {
   signal: AbortSignal;
   onRetry?: (error: unknown) => void;
 }
-
-/** Bytes of an attribute's value, https://docs.cloud.google.com/pubsub/quotas#resource_limits */
-const attributeBytesMax = 1_024;
 
 /**
  * Data of one letter. A publish request may have 10 MB, https://docs.cloud.google.com/pubsub/quotas#resource_limits,

@@ -121,10 +121,7 @@ const readiness = createReadiness(
       },
     },
   ],
-  (name, error) => {
-    if (error) logger.warn({ err: error }, `${name} is not ready`);
-    else logger.info(`${name} is ready again`);
-  },
+  logger,
 );
 let isServing = false;
 const healthApp = express()

@@ -62,15 +62,15 @@ export function createWriter(options: WriterOptions): Writer {
 
   async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], writes: Write[]): Promise<void> {
     let refusals: Refusal[];
-    const onStored = options.onStoring?.(
+    const onEnded = options.onStoring?.(
       batch.map(({ message }) => message),
       writes,
     );
     try {
       refusals = await options.bulkWriter.store(writes);
-      onStored?.();
+      onEnded?.();
     } catch (error) {
-      onStored?.(error);
+      onEnded?.(error);
       for (const { message } of batch) giveBack(message);
       if (error instanceof Abandoned) return;
       throw error;
