@@ -93,6 +93,7 @@ All settings are environment variables:
                         A default port that is taken is replaced by the next free one. 0: any free one
   DATA_DIR              data and logs, default .data in the project
   XDG_CACHE_HOME        what is fetched goes to its folder assessment, default ~/.cache
+  JAVA_HOME             the Java for Google's emulator. Unset: java on PATH
   LOG_LEVEL             of api and writer, default info
 
 The settings of api/src/config.ts and writer/src/config.ts are passed on.

@@ -219,9 +219,11 @@ test('refuses a port for what is not started here', async () => {
 test('names every variable of its own in --help', async () => {
   const local = await startLocal({}, /Ctrl-C drains/, ['--help']);
   assert.equal(await local.exited(), 0);
-  for (const name of ['MONGODB_URI', 'PUBSUB_EMULATOR_HOST', 'WRITER_PORT', 'BROKER_PORT', 'MONGODB_PORT']) {
-    assert.ok(local.output().includes(name), name);
-  }
+  const names = [
+    ...['MONGODB_URI', 'PUBSUB_EMULATOR_HOST', 'PUBSUB_PROJECT_ID', 'HOST', 'DATA_DIR', 'XDG_CACHE_HOME'],
+    ...['PORT', 'WRITER_PORT', 'BROKER_PORT', 'MONGODB_PORT', 'JAVA_HOME', 'LOG_LEVEL'],
+  ];
+  for (const name of names) assert.match(local.output(), new RegExp(`^  ${name} `, 'm'));
 });
 
 /** The guard is no child: nothing records it. */
