@@ -1,116 +1,16 @@
 /**
- * setup.sh and cleanup.sh on a machine where docker, k3d and kubectl are stand-ins that write down what they
- * were called with (stand-ins/command.sh). What real ones make of it is proven by kubernetes/proof/.
+ * setup.sh and cleanup.sh on a machine where docker, k3d and kubectl are stand-ins (stand-ins/machine.ts). What real
+ * ones make of it is proven by kubernetes/proof/.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { findExecutable, needs } from './parts.ts';
-import { createFolder } from './process.ts';
+import { createMachine } from './stand-ins/machine.ts';
 
 const root = join(import.meta.dirname, '..');
-const standIn = join(import.meta.dirname, 'stand-ins/command.sh');
 const scripts = ['setup.sh', 'cleanup.sh', 'k8s/hosts-entry.sh', 'test/stand-ins/command.sh'];
-
-/** All that the scripts call but for the stand-ins, so that a missing docker is missing. */
-const tools = [
-  ...['awk', 'bash', 'cat', 'chmod', 'dirname', 'env', 'mv', 'printf', 'rm', 'script', 'sed', 'sh', 'sleep'],
-  ...['sort', 'tail', 'tee', 'touch', 'tr', 'uname'],
-];
-
-interface Machine {
-  /** Runs a script; `input` is what a person types at a terminal, none without one. */
-  run(command: string, options?: RunOptions): Promise<{ exitCode: number | null; output: string }>;
-  /** Of the stand-ins, each call's own command line, since the last time this was asked. */
-  calls(): string[];
-  hosts(): string;
-  state: string;
-}
-
-interface RunOptions {
-  env?: Record<string, string>;
-  input?: string;
-  /** Sends Ctrl-C as soon as a stand-in hangs. */
-  isInterrupted?: boolean;
-}
-
-function createMachine(options: { without?: string; hosts?: string; system?: string } = {}): Machine {
-  const folder = createFolder();
-  const [path, state, hostsFile] = ['bin', 'state', 'hosts'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
-  mkdirSync(path);
-  mkdirSync(state);
-  writeFileSync(hostsFile, options.hosts ?? '127.0.0.1 localhost\n');
-  for (const tool of tools) {
-    const file = findExecutable(tool);
-    if (file) symlinkSync(file, join(path, tool));
-  }
-  for (const name of ['docker', 'k3d', 'kubectl', 'curl', 'sudo']) {
-    if (name === options.without) continue;
-    copyFileSync(standIn, join(path, name));
-    chmodSync(join(path, name), 0o755);
-  }
-  if (options.system) {
-    rmSync(join(path, 'uname'));
-    writeFileSync(join(path, 'uname'), `#!/bin/sh\necho ${options.system}\n`, { mode: 0o755 });
-  }
-  let callsRead = 0;
-  return {
-    state,
-    hosts: () => readFileSync(hostsFile, 'utf8'),
-    calls() {
-      const file = join(state, 'calls');
-      const all = existsSync(file) ? readFileSync(file, 'utf8').trimEnd().split('\n') : [];
-      const calls = all.slice(callsRead);
-      callsRead = all.length;
-      return calls;
-    },
-    async run(command, { env = {}, input, isInterrupted } = {}) {
-      const [program, args] =
-        input === undefined
-          ? ['bash', ['-c', `exec ./${command}`]]
-          : // A terminal of its own, on which the script asks.
-            ['script', ['--quiet', '--return', '--command', `./${command}`, '/dev/null']];
-      const child = spawn(join(path, program), args, {
-        cwd: root,
-        env: { PATH: path, STATE: state, HOSTS_FILE: hostsFile, WAIT_SECONDS: '2', USER: 'somebody', ...env },
-        // A process group of its own, as a shell gives it, so that Ctrl-C reaches all of it.
-        detached: true,
-      });
-      let output = '';
-      for (const stream of [child.stdout, child.stderr]) {
-        stream.setEncoding('utf8').on('data', (text: string) => {
-          output += text;
-        });
-      }
-      const ended = once(child, 'close');
-      if (input !== undefined) child.stdin.write(`${input}\n`);
-      else child.stdin.end();
-      if (isInterrupted) {
-        while (!existsSync(join(state, 'hangs'))) await pause(10);
-        process.kill(-(child.pid ?? 0), 'SIGINT');
-      }
-      const [exitCode] = await ended;
-      return { exitCode, output };
-    },
-  };
-}
 
 const entry = '127.0.0.1 assessment.local\n';
 const created = 'k3d cluster create assessment --agents 2 --port 80:80@loadbalancer --wait --timeout 300s';
