@@ -6,8 +6,8 @@
 import type { Registry } from 'prom-client';
 import type { Readiness } from '../readiness.ts';
 import { type Burst, createFrame, type Figures, type Frame, wanted } from './frame.ts';
-import { judgeParts } from './health.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
+import { judgeParts } from './parts.ts';
 import { findProcesses, type Process, type Processes } from './processes.ts';
 import { growth, merge, readRegistry, type Sample } from './samples.ts';
 

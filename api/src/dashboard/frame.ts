@@ -101,7 +101,7 @@ export interface FrameInput {
   burst: Burst | null;
 }
 
-/** All but the parts, which health.ts judges. */
+/** All but the parts, which parts.ts judges. */
 export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
   const { api, writer, emulator, mongodb, seconds } = input;
   // A counter with labels is not told before it counted once.

@@ -8,7 +8,6 @@ import type { Cluster } from './cluster.ts';
 export type Judged = Findings & { problems: string[] };
 
 export interface Load {
-  pod: string;
   /** Ends the load, not its audit. @throws Error when it had ended by itself: part of a check had no load. */
   stop(): Promise<void>;
   /** Waits for the audit. @throws Error when it judged nothing. */
@@ -45,7 +44,6 @@ export async function startLoad(cluster: Cluster, check: string, connections: nu
     return phase === 'Running' && (await log()).includes('load: ');
   });
   return {
-    pod,
     async stop() {
       if ((await log()).includes('waiting until')) throw new Error('the load ended too early');
       await cluster.run(['exec', pod, '--', 'node', '--eval', "process.kill(1, 'SIGINT')"]);

@@ -3,7 +3,7 @@ import type { Figures, Frame, Part } from './frame.ts';
 import { type Process, silencesMax } from './processes.ts';
 import { total, totalsBy } from './samples.ts';
 
-export interface HealthInput {
+export interface PartsInput {
   /** Undefined where nobody said where the writer is. */
   writers: Process[] | undefined;
   /** The other processes of the api, undefined when it only looks at itself. */
@@ -29,7 +29,7 @@ const ownRefusals = new Set([
   'database_unavailable',
 ]);
 
-export function judgeParts(input: HealthInput): Frame['parts'] {
+export function judgeParts(input: PartsInput): Frame['parts'] {
   return {
     api: judgeApi(input),
     topic: judgeTopic(input),
@@ -41,7 +41,7 @@ export function judgeParts(input: HealthInput): Frame['parts'] {
   };
 }
 
-function judgeApi({ api, apis }: HealthInput): Part {
+function judgeApi({ api, apis }: PartsInput): Part {
   const silent = silentText(apis);
   if (silent) return { state: 'trouble', text: silent };
   const refused = api.grown ? totalsBy(api.grown, 'api_requests_refused_total', 'code') : {};
@@ -56,7 +56,7 @@ function judgeSilences(silences: number, text: string): Part | undefined {
   return silences < silencesMax ? { state: 'trouble', text: 'answers slowly' } : { state: 'down', text };
 }
 
-function judgeTopic({ brokerSilences, oldestAge }: HealthInput): Part {
+function judgeTopic({ brokerSilences, oldestAge }: PartsInput): Part {
   const silent = judgeSilences(brokerSilences, 'does not answer; requests get 503');
   if (silent) return silent;
   if (oldestAge !== null && oldestAge > oldestAgeMax) {
@@ -65,7 +65,7 @@ function judgeTopic({ brokerSilences, oldestAge }: HealthInput): Part {
   return { state: 'up', text: 'confirms writes' };
 }
 
-function judgeWriter({ writers, writer }: HealthInput): Part {
+function judgeWriter({ writers, writer }: PartsInput): Part {
   if (!writers) return { state: 'unwatched', text: 'not watched: WRITER_METRICS_HOST is not set' };
   const silent = silentText(writers);
   const present = writers.filter(({ isGone }) => !isGone).length;
