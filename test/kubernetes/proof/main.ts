@@ -3,9 +3,9 @@ import { readOptionsOrExit } from '../../../stress-test/flags.ts';
 import { endProgress, showProgress } from '../../../stress-test/progress.ts';
 import { checks, type Proof, type Seen } from './checks.ts';
 import { Cluster, secondsSince } from './cluster.ts';
+import { loadImages } from './images.ts';
 import { loadCleanUp } from './load.ts';
 import { type CheckName, help, readOptions } from './options.ts';
-import { loadImages } from './scripts.ts';
 import { formatResult, formatTable, type Result } from './table.ts';
 
 const options = readOptionsOrExit('npm run cluster-proof --', help, () =>

@@ -1,21 +1,13 @@
-/** setup.sh and cleanup.sh as a person runs them, and the images that the proof needs beside theirs. */
+/** setup.sh and cleanup.sh as a person runs them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findK6, findProgram } from '../../parts.ts';
-import { createFolder } from '../../process.ts';
 import { root } from '../manifests.ts';
 import type { Proof, Seen } from './checks.ts';
 import { secondsSince } from './cluster.ts';
 
-const images = {
-  api: 'assessment.local/api:0.1.0',
-  load: 'assessment.local/load:0.1.0',
-  k6: 'assessment.local/k6:1.8.1',
-  mongo: 'mongo:7.0',
-};
-const standIns = 'test/kubernetes/cluster';
+/** What k8s/ gets on a cluster without volumes. */
+export const standIns = 'test/kubernetes/cluster';
 
 export async function setUp(proof: Proof): Promise<Seen> {
   const { cluster, context, isStandIns } = proof;
@@ -43,44 +35,6 @@ async function isThere({ cluster }: Proof): Promise<boolean> {
   return (await cluster.run(['get', 'namespace', 'assessment', '--ignore-not-found'])) !== '';
 }
 
-/** What setup.sh does not build, brought into the cluster. */
-export async function loadImages(proof: Proof): Promise<void> {
-  const k6 = proof.isStandIns ? ['--build-arg', `K6_IMAGE=${images.k6}`] : [];
-  await build(proof, images.api, ['--target', 'api', root]);
-  if (proof.isStandIns) {
-    await build(proof, images.k6, [createK6Context()]);
-    await build(proof, images.mongo, [createMongoContext()]);
-    await load(proof, images.mongo);
-    // On this machine the name goes back to the real one.
-    await run(proof, 'docker', ['image', 'rm', images.mongo]);
-  }
-  await build(proof, images.load, ['--file', join(import.meta.dirname, 'Dockerfile'), ...k6, root]);
-  await load(proof, images.load);
-}
-
-function build(proof: Proof, image: string, args: string[]): Promise<void> {
-  return run(proof, 'docker', ['build', ...words(process.env.DOCKER_BUILD_OPTIONS), '--tag', image, ...args]);
-}
-
-function load(proof: Proof, image: string): Promise<void> {
-  const [command = '', ...args] = words(process.env.IMAGE_LOAD_COMMAND);
-  return run(proof, command, [...args, image]);
-}
-
-function createMongoContext(): string {
-  const folder = createFolder();
-  cpSync(join(root, standIns, 'mongo'), folder, { recursive: true });
-  copyFileSync(findProgram('secantusd-rs'), join(folder, 'secantusd-rs'));
-  return folder;
-}
-
-function createK6Context(): string {
-  const folder = createFolder();
-  copyFileSync(findK6() ?? findProgram('k6'), join(folder, 'k6'));
-  writeFileSync(join(folder, 'Dockerfile'), 'FROM scratch\nCOPY k6 /usr/bin/k6\n');
-  return folder;
-}
-
 /** The folders of the node outlive a namespace. */
 async function emptyVolumes({ cluster }: Proof): Promise<void> {
   const pod = join(root, standIns, 'empty-volumes.yaml');
@@ -92,7 +46,7 @@ async function emptyVolumes({ cluster }: Proof): Promise<void> {
 }
 
 /** Shows what a command says as it goes. @throws Error with the end of it when it fails. */
-async function run({ say }: Proof, command: string, args: string[]): Promise<void> {
+export async function run({ say }: Proof, command: string, args: string[]): Promise<void> {
   const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   const outputCharactersMax = 20_000;
   let output = '';
@@ -104,8 +58,4 @@ async function run({ say }: Proof, command: string, args: string[]): Promise<voi
   }
   const [exitCode] = await once(child, 'close');
   if (exitCode !== 0) throw new Error(`${command} ${args.join(' ')}\n${output.trim()}`);
-}
-
-function words(text = ''): string[] {
-  return text.split(' ').filter(Boolean);
 }
