@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 
 type Field = 'VmRSS' | 'RssAnon';
 
+export const mebibyte = 1024 ** 2;
+
 /** @returns bytes. @throws Error when the process is gone. */
 export function memoryBytes(pid: number, field: Field): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');

@@ -11,6 +11,7 @@ import {
   startWriter,
 } from '../../test/parts.ts';
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
+import { readMetric } from '../metric.ts';
 
 /** Documents since the start of the processes that count them. */
 interface Counts {
@@ -89,12 +90,6 @@ export async function startStatic(): Promise<Subject> {
 }
 
 async function sumMetric(processes: readonly NodeProcess[], name: string): Promise<number> {
-  const pattern = new RegExp(`^${name} (\\S+)$`, 'm');
-  const values = await Promise.all(
-    processes.map(async ({ url }) => {
-      const metrics = await (await fetch(`${url}/metrics`)).text();
-      return Number(pattern.exec(metrics)?.[1] ?? 0);
-    }),
-  );
+  const values = await Promise.all(processes.map(({ url }) => readMetric(url, name)));
   return values.reduce((sum, value) => sum + value, 0);
 }

@@ -1,4 +1,6 @@
 /** What a chaos run prints: a row a round, the recovery of each fault, and the verdict. */
+import { documentBounds } from '../judgement.ts';
+import { mebibyte } from '../memory.ts';
 import { formatCount } from '../report.ts';
 import type { PartName } from './part.ts';
 import type { RoundResult } from './round.ts';
@@ -12,19 +14,18 @@ export interface ChaosFindings {
   problems: string[];
 }
 
-const mebibyte = 1024 ** 2;
-
 /** Of the findings of all rounds. */
 export function findChaosProblems({ rounds, documents, double }: Omit<ChaosFindings, 'problems'>): string[] {
-  const least = 5 * sum(rounds, ({ confirmed }) => confirmed);
-  const most = least + 5 * sum(rounds, ({ unknown }) => unknown);
+  const confirmed = sum(rounds, (round) => round.confirmed);
+  const unknown = sum(rounds, (round) => round.unknown);
+  const { min, max } = documentBounds({ sent: confirmed + unknown, confirmed, refused: 0 });
   return [
     ...rounds.flatMap(({ problems, faults }, index) =>
       problems.map((problem) => `Round ${index + 1}, ${namesOf(faults)}: ${problem}`),
     ),
     ...(double > 0 ? [`${formatCount(double)} documents have the payload of another one.`] : []),
-    ...(documents < least || documents > most
-      ? [`${formatCount(documents)} documents, not ${formatCount(least)} to ${formatCount(most)}.`]
+    ...(documents < min || documents > max
+      ? [`${formatCount(documents)} documents, not ${formatCount(min)} to ${formatCount(max)}.`]
       : []),
   ];
 }

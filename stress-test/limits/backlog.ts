@@ -7,12 +7,13 @@ import { writesPerRequest } from '@assessment/api/envelope';
 import { readModelCollection } from '@assessment/api/read-model';
 import { MongoClient } from 'mongodb';
 import { backlogCount } from '../backlog.ts';
+import { readMetric } from '../metric.ts';
 import { showProgress } from '../progress.ts';
 import { formatCount } from '../report.ts';
 import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
 import { type PartName, startLimitedSystem } from './system.ts';
-import { readMetric, watchMemory } from './watch.ts';
+import { watchMemory } from './watch.ts';
 
 export interface BacklogFigures {
   confirmedDocuments: number;

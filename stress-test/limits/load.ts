@@ -29,7 +29,7 @@ export async function runLoad(
   let whole: Interval | undefined;
   const reading = (async () => {
     for await (const line of createInterface({ input: child.stdout })) {
-      const parsed = JSON.parse(line) as Interval & { whole?: Interval };
+      const parsed = parse(line);
       if (parsed.whole) whole = parsed.whole;
       else onSecond?.(parsed);
     }
@@ -39,4 +39,9 @@ export async function runLoad(
   await reading;
   if (!whole) throw new Error(`the generator ended with ${code} and without its figures`);
   return whole;
+}
+
+/** JSON has no NaN, which a latency is while nothing was answered, and writes null. */
+function parse(line: string): Interval & { whole?: Interval } {
+  return JSON.parse(line, (_key, value) => value ?? Number.NaN);
 }

@@ -1,9 +1,10 @@
 /** What the measurements within limits print, in Markdown, and whether all that was confirmed is stored. */
+import { mebibyte } from '../memory.ts';
 import { formatCount } from '../report.ts';
 import type { BacklogFigures } from './backlog.ts';
 import type { Interval } from './generator.ts';
 import type { OverloadFigures } from './overload.ts';
-import type { SoakFigures } from './soak.ts';
+import type { SoakFigures, SoakRow } from './soak.ts';
 import { type PartName, partNames } from './system.ts';
 
 interface Report<Figures> {
@@ -12,8 +13,6 @@ interface Report<Figures> {
   /** Nothing is missing, nothing is double, and no process ended for want of memory. */
   isWhole: boolean;
 }
-
-const mebibyte = 1024 ** 2;
 
 export function formatOverload(figures: OverloadFigures): Report<OverloadFigures> {
   const { best, closed, open, confirmedWrites, insertedWrites, oomKillCount } = figures;
@@ -72,6 +71,13 @@ export function formatBacklog(figures: BacklogFigures): Report<BacklogFigures> {
   };
 }
 
+/** For somebody who looks on. */
+export function formatSoakRow({ minute, acceptedPerSecond, p50Ms, p99Ms, memoryBytes }: SoakRow): string {
+  const load = `${formatCount(Math.round(acceptedPerSecond))} accepted/s`;
+  const latency = `p50 ${formatMs(p50Ms)} ms, p99 ${formatMs(p99Ms)} ms`;
+  return `minute ${minute}: ${load}, ${latency}; MiB: ${formatMemory(memoryBytes)}`;
+}
+
 export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
   const { rows, confirmedWrites, insertedWrites, oomKillCount } = figures;
   const text = `${[
@@ -102,5 +108,5 @@ function formatMemory(bytes: Record<PartName, number>): string {
 }
 
 function formatMs(ms: number): string {
-  return Number.isNaN(ms) || ms === null ? '–' : ms.toFixed(ms < 10 ? 1 : 0);
+  return Number.isNaN(ms) ? '–' : ms.toFixed(ms < 10 ? 1 : 0);
 }

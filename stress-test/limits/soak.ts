@@ -1,10 +1,12 @@
 /** A long load below capacity: memory, open files and latency have to stay as they are. */
+import { median } from '../bench/figures.ts';
+import { readMetric } from '../metric.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import type { Interval } from './generator.ts';
-import { createLatencies } from './latencies.ts';
 import { runLoad } from './load.ts';
+import { formatSoakRow } from './report.ts';
 import { type PartName, startLimitedSystem } from './system.ts';
-import { readMetric, untilDrained } from './watch.ts';
+import { untilDrained } from './watch.ts';
 
 export interface SoakFigures {
   perSecond: number;
@@ -19,10 +21,10 @@ export interface SoakFigures {
   oomKillCount: number;
 }
 
-interface SoakRow {
+export interface SoakRow {
   minute: number;
   acceptedPerSecond: number;
-  /** The median second's. */
+  /** The median second's, of those in which something was accepted. */
   p50Ms: number;
   p99Ms: number;
   memoryBytes: Record<PartName, number>;
@@ -61,7 +63,7 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
           rows.push(row);
           seconds = [];
           endProgress();
-          console.error(JSON.stringify(row));
+          console.error(formatSoakRow(row));
         },
       },
       system.loadWrapper,
@@ -82,23 +84,19 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
   }
 }
 
-function formRow(
+export function formRow(
   minute: number,
   seconds: readonly Interval[],
   memoryBytes: SoakRow['memoryBytes'],
   handles: SoakRow['handles'],
 ): SoakRow {
-  const [p50, p99] = [createLatencies(), createLatencies()];
-  for (const { acceptedMs } of seconds) {
-    p50.add(acceptedMs.p50);
-    p99.add(acceptedMs.p99);
-  }
   const accepted = seconds.reduce((sum, interval) => sum + interval.accepted, 0);
+  const answered = seconds.filter((interval) => interval.accepted > 0);
   return {
     minute,
     acceptedPerSecond: accepted / seconds.length,
-    p50Ms: p50.summary().p50,
-    p99Ms: p99.summary().p50,
+    p50Ms: median(answered.map(({ acceptedMs }) => acceptedMs.p50)),
+    p99Ms: median(answered.map(({ acceptedMs }) => acceptedMs.p99)),
     memoryBytes,
     handles,
   };

@@ -14,9 +14,7 @@ import {
 } from '../../test/parts.ts';
 import type { RunningProcess } from '../../test/process.ts';
 import { cpuTimeMs } from '../bench/cpu-time.ts';
-import { memoryBytesOrNone } from '../memory.ts';
-
-const mebibyte = 1024 ** 2;
+import { mebibyte, memoryBytesOrNone } from '../memory.ts';
 
 /** As in k8s/api.yaml, k8s/writer.yaml, k8s/pubsub-emulator.yaml and k8s/mongodb/deployment.yaml. */
 const memoryBytes = {

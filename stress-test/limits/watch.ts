@@ -23,9 +23,3 @@ export function watchMemory(system: LimitedSystem): Watch {
 export async function untilDrained({ brokerHost }: Pick<LimitedSystem, 'brokerHost'>): Promise<void> {
   while ((await backlogCount(brokerHost)) > 0) await pause(sampleIntervalMs);
 }
-
-/** One figure of a process's Prometheus text. */
-export async function readMetric(url: string, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? Number.NaN);
-}

@@ -8,6 +8,11 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { createLatencies } from '../limits/latencies.ts';
 import { runLoad } from '../limits/load.ts';
+import { formatSoakRow } from '../limits/report.ts';
+import { formRow } from '../limits/soak.ts';
+
+/** Of nothing. */
+const none = { p50: Number.NaN, p99: Number.NaN, max: Number.NaN };
 
 test('percentiles are at most 1 % too high, and never above the most', () => {
   const latencies = createLatencies();
@@ -16,7 +21,7 @@ test('percentiles are at most 1 % too high, and never above the most', () => {
   assert.ok(p50 >= 500 && p50 <= 505, String(p50));
   assert.ok(p99 >= 990 && p99 <= 1_000, String(p99));
   assert.equal(max, 1_000);
-  assert.deepEqual(createLatencies().summary(), { p50: Number.NaN, p99: Number.NaN, max: Number.NaN });
+  assert.deepEqual(createLatencies().summary(), none);
 });
 
 describe('the load', () => {
@@ -40,6 +45,13 @@ describe('the load', () => {
     return { url, counts: () => ({ accepted: confirmed, refused }), close: () => server.close() };
   }
 
+  test('has no latency of what was never answered', async () => {
+    const server = await startServer();
+    const { refusedMs } = await runLoad(server.url, { connections: 1, seconds: 1, pace: 1 }, []);
+    assert.deepEqual(refusedMs, none);
+    server.close();
+  });
+
   for (const pace of ['patient', 'impatient', 200] as const) {
     test(`counts what the server answered, ${typeof pace === 'number' ? 'at a rate' : pace}`, async () => {
       const server = await startServer();
@@ -53,6 +65,27 @@ describe('the load', () => {
       server.close();
     });
   }
+});
+
+const ofEach = (value: number) => ({ api: value, writer: value, emulator: value, mongodb: value });
+const counts = { accepted: 0, refused: 0, refusedBare: 0, failed: 0, unsent: 0 };
+const quiet = { ...counts, acceptedMs: none, refusedMs: none };
+
+test('the latency of a minute is that of its seconds in which something was accepted', () => {
+  const busy = { ...quiet, accepted: 100, acceptedMs: { p50: 20, p99: 40, max: 50 } };
+  const memoryBytes = ofEach(64 * 1024 ** 2);
+  const row = formRow(3, [quiet, quiet, quiet, busy], memoryBytes, ofEach(7));
+  assert.deepEqual(row, {
+    minute: 3,
+    acceptedPerSecond: 25,
+    p50Ms: 20,
+    p99Ms: 40,
+    memoryBytes,
+    handles: ofEach(7),
+  });
+  const line =
+    'minute 3: 25 accepted/s, p50 20 ms, p99 40 ms; MiB: api 64, writer 64, emulator 64, mongodb 64';
+  assert.equal(formatSoakRow(row), line);
 });
 
 test('bad usage is named', () => {
