@@ -26,7 +26,6 @@
  * later than --quiet after the last arrival is not waited for: the leases of a writer that died last 10 s,
  * but Google's emulator (0.8.20) goes on sending to the dead one too, and redelivers without a bound.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { awaitArrival } from './arrival.ts';
@@ -36,9 +35,10 @@ import { readK6Run } from './k6-run.ts';
 import { driveLoad, readApiClock } from './load.ts';
 import { openMongoDb } from './mongodb.ts';
 import { type AuditOptions, help, readOptions } from './options.ts';
+import { createOutFolder } from './out-folder.ts';
 import { endProgress, showProgress } from './progress.ts';
 import { formatCount, formatJson, formatReport } from './report.ts';
-import { NotJudged, type Run, unknownCount } from './run.ts';
+import { type Run, unknownCount } from './run.ts';
 import { createStoredRecords, type StoredRecords } from './stored-records.ts';
 
 async function audit(options: AuditOptions): Promise<number> {
@@ -64,7 +64,6 @@ async function audit(options: AuditOptions): Promise<number> {
     process.stdout.write(options.isJson ? formatJson(findings) : formatReport(findings));
     return findProblems(findings).length === 0 ? exitCodes.passed : exitCodes.failed;
   } finally {
-    endProgress();
     await mongo.close();
   }
 }
@@ -72,7 +71,7 @@ async function audit(options: AuditOptions): Promise<number> {
 async function obtainRun(source: AuditOptions['source'], records: StoredRecords) {
   if (source.kind === 'k6') return { run: await readK6Run(source), documentsBefore: 0 };
   const load = source;
-  await createFolder(load.folder);
+  await createOutFolder(load.folder);
   const beganAt = await readApiClock(load.baseUrl);
   await pause(1_000); // into the first second in which nothing has an id
   const first = firstSecond({ beganAt });
@@ -97,12 +96,6 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
   return { run, documentsBefore };
 }
 
-async function createFolder(folder: string): Promise<void> {
-  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EEXIST') throw new NotJudged(`--out: ${error.message}`);
-  });
-}
-
 function describe(run: Run): string {
   const [confirmed, refused, unknown] = [run.confirmed, run.refused, unknownCount(run)].map(formatCount);
   const kinds = Object.entries(run.failures).map(([kind, count]) => `${formatCount(count)} × ${kind}`);
@@ -110,9 +103,9 @@ function describe(run: Run): string {
   return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown${listed}`;
 }
 
-await runCommand('audit', async () => {
-  const options = readOptions(process.argv.slice(2), process.env);
-  if (options !== 'help') return audit(options);
-  process.stdout.write(help);
-  return exitCodes.passed;
+await runCommand({
+  name: 'audit',
+  help,
+  read: () => readOptions(process.argv.slice(2), process.env),
+  run: audit,
 });

@@ -4,6 +4,11 @@ import { z } from 'zod';
 import { inspectIdsFile } from './ids-file.ts';
 import { NotJudged, type Run, unknownCount } from './run.ts';
 
+export interface K6Files {
+  summary: string;
+  ids: string;
+}
+
 /** k6 leaves out a counter that nothing was added to. */
 const counter = z
   .object({ count: z.int().min(0) })
@@ -20,7 +25,7 @@ const summarySchema = z.object({
 });
 
 /** @throws NotJudged when the files are not what one run with RECORD=true leaves. */
-export async function readK6Run(files: { summary: string; ids: string }): Promise<Run> {
+export async function readK6Run(files: K6Files): Promise<Run> {
   const metrics = await readSummary(files.summary);
   const { beganAt, recorded, lastSecond } = await inspectIdsFile(files.ids);
   const run: Run = {

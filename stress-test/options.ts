@@ -1,6 +1,6 @@
 /** The audit's command line. */
-import { join } from 'node:path';
 import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
+import { defaultOutFolder } from './out-folder.ts';
 
 export const help = `Proves that every confirmed id is in MongoDB exactly once.
 
@@ -12,7 +12,7 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
   --base-url URL     where the api is; default $BASE_URL or http://assessment.local
   --connections N    requests at once, 1 to 20000; default 100
   --duration TIME    of the load, such as 30s or 5m; default 30s. Ctrl-C ends it early; the audit follows
-  --out FOLDER       where ids.txt is written; made if its parent is there; default stress-test/out
+  --out FOLDER       where ids.txt is written; made if it is not there; default stress-test/out
   --settle TIME      something is missing: gives up when nothing has arrived for so long; default 2m
   --quiet TIME       all is there: judges when nothing more has arrived for so long; default 30s
   --summary FILE     what k6 wrote for --summary-export
@@ -29,8 +29,6 @@ Examples:
   npm run audit -- --base-url http://127.0.0.1:3000 --duration 10s
   npm run audit -- --summary stress-test/out/summary.json --ids stress-test/out/ids.txt --json
 `;
-
-export const defaultFolder = join(import.meta.dirname, 'out');
 
 export interface AuditOptions {
   source:
@@ -85,7 +83,7 @@ function readSource(values: Values, env: NodeJS.ProcessEnv): AuditOptions['sourc
       token: env.API_TOKEN || undefined,
       connections: readWholeNumber('--connections', values.connections ?? '100', 1, 20_000),
       durationMs: readTime('--duration', values.duration ?? '30s'),
-      folder: readFolder(values.out ?? defaultFolder),
+      folder: readFolder(values.out ?? defaultOutFolder),
     };
   }
   for (const name of ['base-url', 'connections', 'duration', 'out'] as const) {

@@ -1,6 +1,7 @@
 /** The stress test's command line. */
 import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
-import { defaultFolder, readBaseUrl } from './options.ts';
+import { readBaseUrl } from './options.ts';
+import { defaultOutFolder } from './out-folder.ts';
 
 export const help = `Runs the stress test in k6, then the audit, and says whether both passed.
 
@@ -66,7 +67,7 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
   readTime('--quiet', quiet);
   return {
     baseUrl,
-    folder: readFolder(values.out ?? defaultFolder),
+    folder: readFolder(values.out ?? defaultOutFolder),
     k6Args: isSteady ? ['--vus', String(users), '--duration', `${durationMs / 1000}s`] : [],
     k6Environment: {
       BASE_URL: baseUrl,

@@ -1,19 +1,17 @@
 /** The stress test from end to end: k6, then the audit, then one verdict. `npm run stress -- --help` says how. */
 import { spawn } from 'node:child_process';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findK6 } from '../test/parts.ts';
 import { exitCodes, runCommand } from './command.ts';
+import { k6Arguments, k6ExitCodes } from './k6-command.ts';
+import type { K6Files } from './k6-run.ts';
 import { readApiClock } from './load.ts';
 import { openMongoDb } from './mongodb.ts';
+import { createOutFolder } from './out-folder.ts';
 import { NotJudged } from './run.ts';
 import { help, readStressOptions, type StressOptions } from './stress-options.ts';
 import { formatVerdict, readThresholds } from './thresholds.ts';
-
-/** https://grafana.com/docs/k6/latest/misc/exit-codes/: all was run, and thresholds were crossed. */
-const k6ThresholdsCrossed = 99;
-/** It was ended by a signal, Ctrl-C for one; what it measured until then counts. */
-const k6Interrupted = 105;
 
 const howToGetK6 = `k6 is neither on PATH nor in ~/go/bin. Either
   go install go.k6.io/k6@v1.8.1
@@ -27,7 +25,7 @@ async function stress(options: StressOptions): Promise<number> {
   const { mongo } = await openMongoDb();
   await mongo.close();
 
-  await mkdir(options.folder, { recursive: true });
+  await createOutFolder(options.folder);
   const [summary, ids] = [join(options.folder, 'summary.json'), join(options.folder, 'ids.txt')];
   await Promise.all([summary, ids].map((file) => rm(file, { force: true })));
 
@@ -36,7 +34,8 @@ async function stress(options: StressOptions): Promise<number> {
   process.once('SIGINT', ignore);
   const code = await runK6(k6, options, { summary, ids });
   process.off('SIGINT', ignore);
-  if (![0, k6ThresholdsCrossed, k6Interrupted].includes(code)) throw new NotJudged(`k6 ended with ${code}`);
+  const hasRun = Object.values<number>(k6ExitCodes).includes(code);
+  if (!hasRun) throw new NotJudged(`k6 ended with ${code}`);
 
   const thresholds = await readThresholds(summary);
   const auditCode = await run(process.execPath, [
@@ -51,22 +50,12 @@ async function stress(options: StressOptions): Promise<number> {
 }
 
 /** Its progress and its own summary are on the terminal; without one there is only the summary. */
-function runK6(k6: string, options: StressOptions, files: { summary: string; ids: string }): Promise<number> {
-  return run(
-    k6,
-    [
-      ...[
-        'run',
-        '--no-usage-report',
-        '--address',
-        '127.0.0.1:0',
-        ...(process.stderr.isTTY ? [] : ['--quiet']),
-      ],
-      ...['--console-output', files.ids, '--log-format', 'raw', '--summary-export', files.summary],
-      ...[...options.k6Args, join(import.meta.dirname, 'stress-test.js')],
-    ],
-    { ...options.k6Environment, RECORD: 'true' },
-  );
+function runK6(k6: string, options: StressOptions, files: K6Files): Promise<number> {
+  const quiet = process.stderr.isTTY ? [] : ['--quiet'];
+  return run(k6, k6Arguments(files, [...quiet, ...options.k6Args]), {
+    ...options.k6Environment,
+    RECORD: 'true',
+  });
 }
 
 /** @returns its exit code, or what a shell says of a signal. */
@@ -78,9 +67,9 @@ async function run(command: string, args: string[], env: Record<string, string> 
   return promise;
 }
 
-await runCommand('stress', async () => {
-  const options = readStressOptions(process.argv.slice(2), process.env);
-  if (options !== 'help') return stress(options);
-  process.stdout.write(help);
-  return exitCodes.passed;
+await runCommand({
+  name: 'stress',
+  help,
+  read: () => readStressOptions(process.argv.slice(2), process.env),
+  run: stress,
 });

@@ -6,17 +6,15 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { findK6 } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
+import { k6Arguments, k6ExitCodes } from '../k6-command.ts';
+import type { K6Files } from '../k6-run.ts';
 import type { LoadResult } from './measurement.ts';
 
 export interface K6Result extends LoadResult {
   /** Whether it ended as k6 does when all thresholds are met. */
   isPassed: boolean;
-  files: { summary: string; ids: string };
+  files: K6Files;
 }
-
-const script = join(import.meta.dirname, '../stress-test.js');
-/** https://grafana.com/docs/k6/latest/using-k6/thresholds/#exit-codes */
-const thresholdsMissed = 99;
 
 const summarySchema = z.object({
   metrics: z.object({
@@ -30,9 +28,7 @@ const summarySchema = z.object({
 export async function runK6(baseUrl: string, args: string[]): Promise<K6Result> {
   const folder = createFolder();
   const files = { summary: join(folder, 'summary.json'), ids: join(folder, 'ids.txt') };
-  const recording = ['--console-output', files.ids, '--log-format', 'raw', '--summary-export', files.summary];
-  const quiet = ['--quiet', '--no-usage-report', '--address', '127.0.0.1:0'];
-  const child = spawn(findK6() ?? 'k6', ['run', ...quiet, ...recording, ...args, script], {
+  const child = spawn(findK6() ?? 'k6', k6Arguments(files, ['--quiet', ...args]), {
     env: { ...process.env, BASE_URL: baseUrl },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -41,11 +37,14 @@ export async function runK6(baseUrl: string, args: string[]): Promise<K6Result> 
     output = (output + text).slice(-10_000);
   });
   const [code] = (await once(child, 'close')) as [number | null];
-  if (code !== 0 && code !== thresholdsMissed) throw new Error(`k6 ended with ${code}: ${output}`);
+  const isPassed = code === k6ExitCodes.passed;
+  if (!isPassed && code !== k6ExitCodes.thresholdsCrossed) {
+    throw new Error(`k6 ended with ${code}: ${output}`);
+  }
   const { metrics } = summarySchema.parse(JSON.parse(readFileSync(files.summary, 'utf8')));
   const duration = metrics.http_req_duration;
   return {
-    isPassed: code === 0,
+    isPassed,
     files,
     requests: metrics.http_reqs.count,
     failed: metrics.http_req_failed.passes,

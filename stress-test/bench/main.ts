@@ -1,8 +1,9 @@
 /** The whole system, measured side by side. `npm run bench -- --help` says how. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs } from '../../test/parts.ts';
-import { readOptionsOrExit } from '../flags.ts';
+import { exitCodes, runCommand } from '../command.ts';
+import { createOutFolder } from '../out-folder.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';
@@ -22,8 +23,6 @@ import { measureUsers } from './rows/users.ts';
 import type { Run } from './run.ts';
 import { type RowName, titles } from './titles.ts';
 
-const exitCodes = { measured: 0, failed: 1, notMeasured: 2 } as const;
-
 const measures: Record<RowName, (run: Run) => Promise<void>> = {
   steady: measureSteady,
   users: measureUsers,
@@ -36,10 +35,10 @@ const measures: Record<RowName, (run: Run) => Promise<void>> = {
   scaling: measureScaling,
 };
 
-async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise<void> {
+async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise<number> {
   const { skip } = needs('mongodb', 'wrk');
   if (skip) throw new NotJudged(skip);
-  createFolder(folder);
+  await createOutFolder(folder);
   const machine = describeMachine();
   const figures = new Figures();
   for (const row of rows) {
@@ -54,26 +53,13 @@ async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise
   process.stdout.write(writeReport(figures, { machine, head, rows, titles }));
   writeFileSync(join(folder, 'bench.json'), `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
   writeFileSync(join(folder, 'bench.svg'), writePlot(figures.all, machine));
+  return exitCodes.passed;
 }
 
-function createFolder(folder: string): void {
-  try {
-    mkdirSync(folder);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') throw new NotJudged(`--out: ${message}`);
-  }
-}
-
-// Also at Ctrl-C, at which test/process.ts ends what was started.
-process.once('exit', endProgress);
-const options = readOptionsOrExit('npm run bench --', help, () => readOptions(process.argv.slice(2)));
-try {
-  await runBench(options);
-  process.exitCode = exitCodes.measured;
-} catch (error) {
-  const isExpected = error instanceof NotJudged;
-  endProgress();
-  console.error(isExpected ? error.message : error);
-  process.exitCode = isExpected ? exitCodes.notMeasured : exitCodes.failed;
-}
+await runCommand({
+  name: 'bench',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: runBench,
+  crashExitCode: exitCodes.failed,
+});

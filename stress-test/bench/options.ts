@@ -1,11 +1,10 @@
 /** The command line of the bench. */
-import { join } from 'node:path';
 import { BadUsage, parseFlags, readFolder, readWholeNumber } from '../flags.ts';
+import { defaultOutFolder } from '../out-folder.ts';
 import { full, quick, type Scale } from './scale.ts';
 import { type RowName, rowNames, titles } from './titles.ts';
 
 const roundsMax = 100;
-const defaultFolder = join(import.meta.dirname, '../out');
 
 export const help = `Measures the system side by side with what it is compared with, and prints one table.
 
@@ -14,7 +13,7 @@ export const help = `Measures the system side by side with what it is compared w
   --only ROWS     such as steady or, several, steady,drain; default: all of them
   --rounds N      1 to ${roundsMax}; default ${full.rounds}. In each, everything of a row is measured in turn
   --quick         a minute or two, for a look or a smoke test; its figures are too short to be quoted
-  --out FOLDER    where bench.json and bench.svg are written; made if its parent is there; default stress-test/out
+  --out FOLDER    where bench.json and bench.svg are written; made if it is not there; default stress-test/out
   --help          this text
 
 Rows:
@@ -57,7 +56,7 @@ export function readOptions(args: string[]): BenchOptions | 'help' {
       rounds: readWholeNumber('--rounds', values.rounds ?? String(scale.rounds), 1, roundsMax),
     },
     isQuick: values.quick ?? false,
-    folder: readFolder(values.out ?? defaultFolder),
+    folder: readFolder(values.out ?? defaultOutFolder),
   };
 }
 

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { median } from '../bench/figures.ts';
+import { exitCodes, runCommand } from '../command.ts';
 import { BadUsage } from '../flags.ts';
 import { type Capacity, type Costs, computeCapacity, type Demand, measuredCosts } from './capacity.ts';
-import { help, readOptions } from './options.ts';
+import { type CapacityOptions, help, readOptions } from './options.ts';
 
 const benchSchema = z.object({
   all: z.array(
@@ -77,19 +78,17 @@ function readable(value: number): string {
   );
 }
 
-try {
-  const options = readOptions(process.argv.slice(2));
-  if (options === 'help') process.stdout.write(help);
-  else {
-    const { demand, benchFile, isJson } = options;
-    const costs = benchFile === undefined ? measuredCosts : readCosts(benchFile);
-    const capacity = computeCapacity(demand, costs);
-    process.stdout.write(
-      isJson ? `${JSON.stringify({ demand, costs, ...capacity })}\n` : format(demand, capacity),
-    );
-  }
-} catch (error) {
-  if (!(error instanceof BadUsage)) throw error;
-  console.error(`${error.message}\nnpm run capacity -- --help says more`);
-  process.exitCode = 2;
+function printCapacity({ demand, benchFile, isJson }: CapacityOptions): number {
+  const costs = benchFile === undefined ? measuredCosts : readCosts(benchFile);
+  const capacity = computeCapacity(demand, costs);
+  const json = () => `${JSON.stringify({ demand, costs, ...capacity })}\n`;
+  process.stdout.write(isJson ? json() : format(demand, capacity));
+  return exitCodes.passed;
 }
+
+await runCommand({
+  name: 'capacity',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: printCapacity,
+});

@@ -33,14 +33,8 @@ async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<
     process.stdout.write(isJson ? `${JSON.stringify(findings)}\n` : formatChaos(findings));
     return findings.problems.length === 0 ? exitCodes.passed : exitCodes.failed;
   } finally {
-    endProgress();
     await rig.close();
   }
 }
 
-await runCommand('chaos', async () => {
-  const options = readOptions(process.argv.slice(2));
-  if (options !== 'help') return runChaos(options);
-  process.stdout.write(help);
-  return exitCodes.passed;
-});
+await runCommand({ name: 'chaos', help, read: () => readOptions(process.argv.slice(2)), run: runChaos });

@@ -1,13 +1,13 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/parts.ts';
-import { runCommand } from '../command.ts';
+import { exitCodes, runCommand } from '../command.ts';
 import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
 import { endProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureOverload } from './overload.ts';
-import { formatBacklog, formatOverload, formatSoak } from './report.ts';
+import { formatBacklog, formatOverload, formatSoak, type Report } from './report.ts';
 import { measureSoak } from './soak.ts';
 
 const help = `The system in cgroups with the memory of its pods, all parts on one CPU and their load on another.
@@ -35,30 +35,48 @@ const flags = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-async function run(args: string[]): Promise<number> {
+/** What each takes beside --json. */
+const flagOfMode = { overload: 'seconds', backlog: 'documents', soak: 'minutes' } as const;
+
+interface LimitsOptions {
+  measure: () => Promise<Report<unknown>>;
+  isJson: boolean;
+}
+
+/** @throws BadUsage */
+function readOptions(args: string[]): LimitsOptions | 'help' {
   const { values, positionals } = parseFlags(args, flags, { allowPositionals: true });
-  if (values.help) {
-    process.stdout.write(help);
-    return 0;
-  }
+  if (values.help) return 'help';
   const [mode, ...rest] = positionals;
   if (rest.length > 0) throw new BadUsage(`one of overload, backlog, soak; not ${positionals.join(' ')}`);
   const seconds = readWholeNumber('--seconds', values.seconds ?? '20', 1, 600);
   const documents = readWholeNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
   const minutes = readWholeNumber('--minutes', values.minutes ?? '30', 1, 1_440);
-  const modes: Record<string, () => Promise<{ text: string; figures: unknown; isWhole: boolean }>> = {
+  const modes: Record<string, LimitsOptions['measure']> = {
     overload: async () => formatOverload(await measureOverload({ seconds })),
     backlog: async () => formatBacklog(await measureBacklog({ documents })),
     soak: async () => formatSoak(await measureSoak({ minutes })),
   };
   const measure = modes[mode ?? ''];
   if (!measure) throw new BadUsage('wants overload, backlog or soak');
+  for (const [other, flag] of Object.entries(flagOfMode)) {
+    if (other !== mode && values[flag] !== undefined) throw new BadUsage(`--${flag}: not with ${mode}`);
+  }
+  return { measure, isJson: values.json ?? false };
+}
+
+async function measureLimits({ measure, isJson }: LimitsOptions): Promise<number> {
   const why = whyNoCgroup() ?? needs('mongodb').skip;
   if (why) throw new NotJudged(why);
   const { text, figures, isWhole } = await measure();
   endProgress();
-  process.stdout.write(values.json ? `${JSON.stringify(figures)}\n` : text);
-  return isWhole ? 0 : 1;
+  process.stdout.write(isJson ? `${JSON.stringify(figures)}\n` : text);
+  return isWhole ? exitCodes.passed : exitCodes.failed;
 }
 
-await runCommand('limits', () => run(process.argv.slice(2)).finally(endProgress));
+await runCommand({
+  name: 'limits',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: measureLimits,
+});

@@ -7,7 +7,7 @@ import type { OverloadFigures } from './overload.ts';
 import type { SoakFigures, SoakRow } from './soak.ts';
 import { type PartName, partNames } from './system.ts';
 
-interface Report<Figures> {
+export interface Report<Figures> {
   text: string;
   figures: Figures;
   /** Nothing is missing, nothing is double, and no process ended for want of memory. */

@@ -1,24 +1,24 @@
 /** Profiles of the parts that run in Node, under the load of the bench. `npm run profile -- --help` says how. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { needs, startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
 import { runWrk } from '../bench/wrk.ts';
-import { BadUsage } from '../flags.ts';
+import { exitCodes, runCommand } from '../command.ts';
+import { createOutFolder } from '../out-folder.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { type CpuProfile, cut, parseProfile, shareByFunction, shareByPackage } from './cpu-profile.ts';
 import { help, type ProfileOptions, readOptions } from './options.ts';
 
-const exitCodes = { measured: 0, failed: 1, notMeasured: 2 } as const;
 const warmSeconds = 5;
 const rowsMax = 20;
 const partNames = ['api', 'writer', 'broker'] as const;
 
-async function profile({ connections, seconds, folder }: ProfileOptions): Promise<void> {
+async function profile({ connections, seconds, folder }: ProfileOptions): Promise<number> {
   const { skip } = needs('mongodb', 'wrk');
   if (skip) throw new NotJudged(skip);
-  mkdirSync(folder, { recursive: true });
+  await createOutFolder(folder);
   const raw = createFolder();
   const node = (part: string) => `--cpu-prof --cpu-prof-dir=${raw} --cpu-prof-name=${part}.cpuprofile`;
   showProgress('starting the system');
@@ -50,6 +50,7 @@ async function profile({ connections, seconds, folder }: ProfileOptions): Promis
     console.log(formatProfile(part, result, requests));
   }
   console.log(`Flame graphs: npx speedscope ${join(folder, 'api.cpuprofile')}`);
+  return exitCodes.passed;
 }
 
 function formatProfile(part: string, result: CpuProfile, requests: number): string {
@@ -73,17 +74,10 @@ function monotonicMicros(): number {
   return Number(process.hrtime.bigint() / 1_000n);
 }
 
-// Also at Ctrl-C, at which test/process.ts ends what was started.
-process.once('exit', endProgress);
-try {
-  const options = readOptions(process.argv.slice(2));
-  if (options === 'help') process.stdout.write(help);
-  else await profile(options);
-  process.exitCode = exitCodes.measured;
-} catch (error) {
-  const isExpected = error instanceof BadUsage || error instanceof NotJudged;
-  endProgress();
-  console.error(isExpected ? error.message : error);
-  if (error instanceof BadUsage) console.error('npm run profile -- --help says more');
-  process.exitCode = isExpected ? exitCodes.notMeasured : exitCodes.failed;
-}
+await runCommand({
+  name: 'profile',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: profile,
+  crashExitCode: exitCodes.failed,
+});

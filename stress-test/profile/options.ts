@@ -1,8 +1,9 @@
 /** The command line of the profile. */
 import { join } from 'node:path';
 import { parseFlags, readFolder, readTime, readWholeNumber } from '../flags.ts';
+import { defaultOutFolder } from '../out-folder.ts';
 
-const defaultFolder = join(import.meta.dirname, '../out/profile');
+const defaultFolder = join(defaultOutFolder, 'profile');
 
 export const help = `Where the CPU time of api, writer and broker goes under load: tables, and flame graphs.
 
@@ -11,7 +12,7 @@ export const help = `Where the CPU time of api, writer and broker goes under loa
   --connections N   of wrk, 1 to 20000; default 256
   --duration TIME   of the load, after a warm-up of 5 s; such as 10s or 1m; default 10s
   --out FOLDER      where api.cpuprofile, writer.cpuprofile and broker.cpuprofile are written, of the load alone and
-                    without idle time; made if its parent is there; default stress-test/out/profile
+                    without idle time; made if it is not there; default stress-test/out/profile
   --help            this text
 
 Examples:

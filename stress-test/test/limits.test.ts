@@ -98,6 +98,7 @@ test('bad usage is named', () => {
     [['overload', 'soak'], /one of overload, backlog, soak/],
     [['soak', '--minutes', '0'], /--minutes: wants a whole number from 1/],
     [['backlog', '--documents', 'many'], /--documents: wants a whole number/],
+    [['overload', '--minutes', '5'], /^--minutes: not with overload/],
     [['overload', '--fast'], /--fast/],
   ] as const) {
     const { status, stderr } = run(...args);
