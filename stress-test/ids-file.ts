@@ -19,9 +19,11 @@ export function areIdsOfRequest(writes: unknown): writes is string[] {
 export interface IdsWriter {
   /** Resolves when the file takes more, so that a slow disk slows the load down and fills no memory. */
   add(ids: string[]): Promise<void>;
+  /** Resolves when all of it is in the file. */
   close(): Promise<void>;
 }
 
+/** Begins a new file; its methods throw NotJudged too. @throws NotJudged when it cannot be written. */
 export async function createIdsFile(file: string, beganAt: Date): Promise<IdsWriter> {
   const stream = createWriteStream(file);
   await once(stream, 'open').catch((error: Error) => {

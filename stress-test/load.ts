@@ -67,6 +67,7 @@ export async function readApiClock(baseUrl: string): Promise<Date> {
   }
 }
 
+/** Resolves when the load is over. @throws NotJudged when the ids cannot be written down. */
 export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Run> {
   const { idsFile } = options;
   const none = { sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0 };

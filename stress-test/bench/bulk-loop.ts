@@ -4,7 +4,7 @@
  *
  *   MONGODB_URI=mongodb://… node stress-test/bench/bulk-loop.ts 1000000 1000
  */
-import { createWrites, type Write } from '@assessment/api/envelope';
+import { createWrites, type Write, writesPerRequest } from '@assessment/api/envelope';
 import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { ObjectId } from 'mongodb';
@@ -18,7 +18,8 @@ const [count = 0, batchWrites = 0] = process.argv.slice(2).map(Number);
 const batches = Math.ceil(count / batchWrites);
 const mongo = createMongoClient(uri, { appName: 'bulk-loop', poolSizeMax: concurrency });
 const records = openDatabase(mongo, uri).collection<Write>(names.collection);
-const documents = Array.from({ length: batchWrites / 5 }, () => createWrites(new Date())).flat();
+const requests = batchWrites / writesPerRequest;
+const documents = Array.from({ length: requests }, () => createWrites(new Date())).flat();
 
 async function store(count: number): Promise<void> {
   let left = count;

@@ -5,6 +5,7 @@ import type { Message } from '@google-cloud/pubsub';
 
 /** @returns how many, at least one: it waits for it. */
 export async function replayDeadLetters({ host }: { host: string }): Promise<number> {
+  // Where the client itself looks.
   process.env.PUBSUB_EMULATOR_HOST = host;
   const PUBSUB_PROJECT_ID = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);
   const pubsub = createPubSub({ PUBSUB_PROJECT_ID, PUBSUB_EMULATOR_HOST: host });

@@ -1,4 +1,5 @@
 /** Beside the same api that writes to MongoDB itself: ten round trips a request. */
+import { writesPerRequest } from '@assessment/api/envelope';
 import { findExecutable } from '../../../test/parts.ts';
 import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
@@ -26,7 +27,10 @@ export async function measureDirect(run: Run): Promise<void> {
       addMeasurement(figures, row, name, {
         ...measurement,
         // An answer of the direct way says that its five documents are stored.
-        ...(name !== ours && { storedPerSecond: 5 * measurement.requestsPerSecond, backlogSeconds: 0 }),
+        ...(name !== ours && {
+          storedPerSecond: writesPerRequest * measurement.requestsPerSecond,
+          backlogSeconds: 0,
+        }),
       }),
     ),
   );
