@@ -331,9 +331,12 @@ test('deletes a subscription that nobody used for its expiration, and no other',
 test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {
   const { broker, publish } = await setUp(context);
   await publish(['one']);
+  await broker.snapshots.create({ name: snapshot, subscription: name });
   await broker.subscriptions.detach(name);
   assert.throws(() => broker.subscriptions.pullable(name), refusal('FAILED_PRECONDITION', /detached/));
   await assert.rejects(broker.seek.toTime(name, 0), refusal('FAILED_PRECONDITION', /detached/));
+  await assert.rejects(broker.seek.toSnapshot(name, snapshot), refusal('FAILED_PRECONDITION', /detached/));
+  assert.equal(broker.backlog().find(({ subscription }) => subscription === name)?.unackedCount, 0);
   assert.deepEqual(broker.topics.listSubscriptions(topic, { pageSize: 0, pageToken: '' }).entries, []);
 });
 

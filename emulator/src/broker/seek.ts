@@ -22,6 +22,7 @@ export class Seek {
     this.#deps = deps;
   }
 
+  /** What was done then is done, what was not and all that came since is not. @throws Refusal */
   async toSnapshot(subscriptionName: string, snapshotName: string): Promise<void> {
     const subscription = this.#deps.subscriptions.get(subscriptionName);
     const snapshot = this.#deps.snapshots.get(snapshotName);
@@ -35,14 +36,13 @@ export class Seek {
     await this.#seek(subscription, snapshot.done);
   }
 
-  /** What was published before `timeMs` is done, what came since is not, as far as it is kept. */
+  /** What was published before `timeMs` is done, what came since is not, as far as it is kept. @throws Refusal */
   async toTime(subscriptionName: string, timeMs: number): Promise<void> {
     const subscription = this.#deps.subscriptions.get(subscriptionName);
-    const { topic, settings } = subscription;
+    const { topic } = subscription;
     const first = (await this.#deps.firstSince(topic.number, timeMs)) ?? topic.visible + 1;
     const done = this.#keptSince(subscription);
     done.addRange(0, first - 1);
-    if (settings.isDetached) throw detached(subscriptionName);
     await this.#seek(subscription, done);
   }
 
@@ -54,7 +54,9 @@ export class Seek {
     return new SequenceSet(isTopicRetained ? kept : Math.max(kept, start));
   }
 
-  async #seek({ number }: Subscription, done: SequenceSet): Promise<void> {
+  async #seek({ number, settings }: Subscription, done: SequenceSet): Promise<void> {
+    // Only now: it may have been detached while the log was read, and would hold messages that nobody can pull.
+    if (settings.isDetached) throw detached(settings.name);
     // Ack ids from up to now do not count after a restart either.
     const epoch = this.#deps.registry.epoch + 1;
     await this.#deps.commit({ type: 'seek', number, done: done.state(), epoch });
