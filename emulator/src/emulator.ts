@@ -1,6 +1,5 @@
 /** The emulator in one process: broker, fronts and port. For tests: `createEmulator({ dataDir, port: 0 })`. */
-import type { Durability } from './broker/broker.ts';
-import { Broker } from './broker/broker.ts';
+import { Broker, type Durability } from './broker/broker.ts';
 import { declare } from './declarations.ts';
 import { Faults } from './faults.ts';
 import { createGrpcFront, streamingPullPath } from './grpc/server.ts';

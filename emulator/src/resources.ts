@@ -11,6 +11,7 @@ import type {
   TopicSettings,
 } from './broker/settings.ts';
 import type { SubscriptionInput, TopicInput } from './broker/validation.ts';
+import { textOf } from './methods/fields.ts';
 
 export type Resource = Record<string, unknown>;
 
@@ -25,9 +26,9 @@ export function readTopic(resource: Resource): TopicInput {
     'tags',
   ]);
   return {
-    name: text(resource.name),
+    name: textOf(resource.name),
     labels: resource.labels as Labels | undefined,
-    retentionMs: durationMs(resource.messageRetentionDuration),
+    retentionMs: msOf(resource.messageRetentionDuration),
   };
 }
 
@@ -37,7 +38,7 @@ export function writeTopic(settings: TopicSettings): Resource {
     ...withLabels(settings.labels),
     ...(settings.retentionMs === undefined
       ? {}
-      : { messageRetentionDuration: duration(settings.retentionMs) }),
+      : { messageRetentionDuration: secondsAndNanos(settings.retentionMs) }),
     state: 'ACTIVE',
   };
 }
@@ -56,27 +57,27 @@ export function readSubscription(resource: Resource): SubscriptionInput {
   const expiration = resource.expirationPolicy as Resource | undefined;
   const ackDeadlineSeconds = resource.ackDeadlineSeconds as number | undefined;
   return {
-    name: text(resource.name),
-    topic: text(resource.topic),
+    name: textOf(resource.name),
+    topic: textOf(resource.topic),
     labels: resource.labels as Labels | undefined,
     ackDeadlineMs: ackDeadlineSeconds === undefined ? undefined : ackDeadlineSeconds * 1_000,
     retainsAcked: resource.retainAckedMessages as boolean | undefined,
-    retentionMs: durationMs(resource.messageRetentionDuration),
+    retentionMs: msOf(resource.messageRetentionDuration),
     isOrdered: resource.enableMessageOrdering as boolean | undefined,
     isExactlyOnce: resource.enableExactlyOnceDelivery as boolean | undefined,
     filter: resource.filter as string | undefined,
     // A policy without a ttl: never. Without a policy: the default.
-    expirationMs: expiration ? (durationMs(expiration.ttl) ?? null) : undefined,
+    expirationMs: expiration ? (msOf(expiration.ttl) ?? null) : undefined,
     deadLetterPolicy: deadLetter?.deadLetterTopic
       ? {
-          topic: text(deadLetter.deadLetterTopic),
+          topic: textOf(deadLetter.deadLetterTopic),
           attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
         }
       : undefined,
     push: readPushConfig(resource.pushConfig),
     retryPolicy: retry && {
-      minimumBackoffMs: durationMs(retry.minimumBackoff),
-      maximumBackoffMs: durationMs(retry.maximumBackoff),
+      minimumBackoffMs: msOf(retry.minimumBackoff),
+      maximumBackoffMs: msOf(retry.maximumBackoff),
     },
   };
 }
@@ -94,7 +95,7 @@ export function readPushConfig(value: unknown): PushSettings | undefined {
   if (!config.pushEndpoint) return undefined;
   const noWrapper = config.noWrapper as Resource | undefined;
   return {
-    endpoint: text(config.pushEndpoint),
+    endpoint: textOf(config.pushEndpoint),
     attributes: (config.attributes ?? {}) as Record<string, string>,
     isUnwrapped: noWrapper !== undefined,
     writesMetadata: noWrapper?.writeMetadata === true,
@@ -120,10 +121,10 @@ export function writeSubscription(settings: SubscriptionSettings, topicRetention
     pushConfig: writePushConfig(settings.push),
     ackDeadlineSeconds: settings.ackDeadlineMs / 1_000,
     ...(settings.retainsAcked ? { retainAckedMessages: true } : {}),
-    messageRetentionDuration: duration(settings.retentionMs),
+    messageRetentionDuration: secondsAndNanos(settings.retentionMs),
     ...withLabels(settings.labels),
     ...(settings.isOrdered ? { enableMessageOrdering: true } : {}),
-    expirationPolicy: expirationMs === undefined ? {} : { ttl: duration(expirationMs) },
+    expirationPolicy: expirationMs === undefined ? {} : { ttl: secondsAndNanos(expirationMs) },
     ...(settings.filter === '' ? {} : { filter: settings.filter }),
     ...(deadLetterPolicy && {
       deadLetterPolicy: {
@@ -133,39 +134,38 @@ export function writeSubscription(settings: SubscriptionSettings, topicRetention
     }),
     ...(retryPolicy && {
       retryPolicy: {
-        minimumBackoff: duration(retryPolicy.minimumBackoffMs),
-        maximumBackoff: duration(retryPolicy.maximumBackoffMs),
+        minimumBackoff: secondsAndNanos(retryPolicy.minimumBackoffMs),
+        maximumBackoff: secondsAndNanos(retryPolicy.maximumBackoffMs),
       },
     }),
     ...(settings.isDetached ? { detached: true } : {}),
     ...(settings.isExactlyOnce ? { enableExactlyOnceDelivery: true } : {}),
-    ...(topicRetentionMs === undefined ? {} : { topicMessageRetentionDuration: duration(topicRetentionMs) }),
+    ...(topicRetentionMs === undefined
+      ? {}
+      : { topicMessageRetentionDuration: secondsAndNanos(topicRetentionMs) }),
     state: 'ACTIVE',
   };
 }
 
 export function writeSnapshot(settings: SnapshotSettings): Resource {
   const { name, topic, labels, expireTimeMs } = settings;
-  return { name, topic, expireTime: duration(expireTimeMs), ...withLabels(labels) };
+  return { name, topic, expireTime: secondsAndNanos(expireTimeMs), ...withLabels(labels) };
 }
 
-/** A duration, or a timestamp, in ms. */
-export function durationMs(value: unknown): number | undefined {
+/** Of a Duration or a Timestamp; undefined where there is none. */
+export function msOf(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
   const { seconds = 0, nanos = 0 } = value as { seconds?: number; nanos?: number };
   return Number(seconds) * 1_000 + Number(nanos) / 1e6;
 }
 
-function duration(ms: number): Resource {
+/** A Duration, or a Timestamp. */
+function secondsAndNanos(ms: number): Resource {
   return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
 }
 
 function withLabels(labels: Labels): Resource {
   return Object.keys(labels).length > 0 ? { labels } : {};
-}
-
-function text(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 function refuse(kind: string, resource: Resource, fields: string[]): void {

@@ -47,15 +47,13 @@ export interface StoreOptions {
 /** What the broker does with what it finds, in the order in which it was written. */
 export interface StoreTarget {
   restore(state: unknown): void;
-  onMessages(position: MessagesPosition, eachMessage: (visit: MessageVisitor) => void): void;
+  onMessages(position: MessagesPosition): void;
   onChange(change: unknown): void;
   onAcks(subscription: number, ranges: readonly [first: number, last: number][]): void;
   onAttempts(subscription: number, attempts: readonly [sequence: number, attempts: number][]): void;
   /** The state that a checkpoint keeps: all that was appended up to now is in it. */
   state(): unknown;
 }
-
-export type MessageVisitor = (sequence: number, buffer: Buffer, start: number, end: number) => void;
 
 /** Small enough that a start reads it in 20 ms, large enough that a full disk is some thousand files. */
 const segmentBytesDefault = 32 * 1024 * 1024;
@@ -289,15 +287,7 @@ const pairBytes = 16;
 function replay(target: StoreTarget, record: RecordHeader, buffer: Buffer): void {
   const { kind, start, end } = record;
   if (kind === recordKinds.messages) {
-    const position = positionOf(buffer, record);
-    target.onMessages(position, (visit) => {
-      let at = start + messagesHeaderBytes;
-      for (let sequence = position.first; sequence < position.first + position.count; sequence++) {
-        const length = buffer.readUInt32LE(at);
-        visit(sequence, buffer, at + 4, at + 4 + length);
-        at += 4 + length;
-      }
-    });
+    target.onMessages(positionOf(buffer, record));
   } else if (kind === recordKinds.change) {
     target.onChange(JSON.parse(buffer.toString('utf8', start, end)));
   } else if (kind === recordKinds.acks || kind === recordKinds.attempts) {

@@ -1,21 +1,19 @@
 /** The bench runs through: every row is measured, or says why not. No figure is judged, since the machine is busy. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import type { Figure } from '../../stress-test/bench/figures.ts';
+import { createFolder } from '../../test/process.ts';
 import { rowNames } from '../bench/titles.ts';
 
 const run = promisify(execFile);
 const main = join(import.meta.dirname, '../bench/main.ts');
 
-test('measures every row and writes table and JSON', async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'emulator-bench-'));
-  context.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'bench.json');
+test('measures every row and writes table and JSON', async () => {
+  const file = join(createFolder(), 'bench.json');
   const { stdout } = await run(process.execPath, [main, '--quick', `--out=${file}`]);
   const { all, notes } = JSON.parse(readFileSync(file, 'utf8')) as { all: Figure[]; notes: string[] };
   for (const row of rowNames) {

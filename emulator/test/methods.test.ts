@@ -1,10 +1,8 @@
 /** The table of methods against the protos, which are read when they are needed and not before. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createFolder } from '../../test/process.ts';
 import { createEmulator } from '../src/emulator.ts';
 import { methodsOf, pathOf } from '../src/methods/protos.ts';
 import { createMethods } from '../src/methods/table.ts';
@@ -13,12 +11,8 @@ const require = createRequire(import.meta.url);
 
 // The harness loads the client, which loads protobufjs; so this file does without it.
 async function startEmulator(context: TestContext) {
-  const dataDir = mkdtempSync(join(tmpdir(), 'emulator-'));
-  const emulator = await createEmulator({ dataDir });
-  context.after(async () => {
-    await emulator.close();
-    rmSync(dataDir, { recursive: true });
-  });
+  const emulator = await createEmulator({ dataDir: createFolder() });
+  context.after(() => emulator.close());
   return emulator;
 }
 

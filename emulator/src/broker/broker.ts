@@ -117,20 +117,21 @@ export class Broker {
     const topic = this.topics.get(topicName);
     if (messages.length === 0) throw invalid('No messages to publish');
     if (messages.length > limits.messagesPerPublish) throw invalid('Too many messages to publish');
-    const { first } = await this.#append(topic, messages);
+    const first = await this.#append(topic, messages);
     return messages.map((_, position) => messageIdOf(topic.number, first + position));
   }
 
-  async #append(topic: Topic, messages: readonly NewMessage[]) {
+  /** @returns the sequence number of the first. @throws Refusal */
+  async #append(topic: Topic, messages: readonly NewMessage[]): Promise<number> {
     let bytes = 0;
     for (const { start, end } of messages) bytes += end - start;
     await this.#waitForRoom(bytes);
     this.#admittedBytes -= bytes;
     try {
       this.#store.checkRoom(bytes);
-      const published = await appendPublish(this.#store, topic, messages, this.#clock.now());
-      for (const subscription of topic.subscriptions) subscription.published(published.first, messages);
-      return published;
+      const first = await appendPublish(this.#store, topic, messages, this.#clock.now());
+      for (const subscription of topic.subscriptions) subscription.published(first, messages);
+      return first;
     } catch (error) {
       throw asRefusal(error);
     }

@@ -1,12 +1,6 @@
 /** What topics, subscriptions and snapshots have in common: names, how many a project has, and pages of them. */
 import { Refusal } from './errors.ts';
-import {
-  type Collection as CollectionName,
-  checkName,
-  checkProject,
-  checkServed,
-  projectOf,
-} from './names.ts';
+import { type CollectionName, checkName, checkProject, checkServed, projectOf } from './names.ts';
 import { type Page, type PageRequest, pageOf } from './page.ts';
 
 export interface CollectionOptions<Entry> {

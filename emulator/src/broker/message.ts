@@ -94,7 +94,7 @@ export function messageIdOf(topic: number, sequence: number): string {
   return `${topic}${String(sequence).padStart(sequenceDigits, '0')}`;
 }
 
-/** message_id and publish_time as they follow a message's own bytes; `setSequence` counts up in place. */
+/** message_id and publish_time as they follow a message's own bytes; `increment` counts up in place. */
 export class BrokerFields {
   readonly bytes: Buffer;
   #digitsEnd: number;

@@ -1,7 +1,7 @@
 /** Names of resources: https://cloud.google.com/pubsub/docs/pubsub-basics#resource_names */
 import { invalid, Refusal } from './errors.ts';
 
-export type Collection = 'topics' | 'subscriptions' | 'snapshots' | 'schemas';
+export type CollectionName = 'topics' | 'subscriptions' | 'snapshots';
 
 /** 3 to 255 characters, a letter first; not beginning with `goog`. */
 const idPattern = /^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/;
@@ -11,7 +11,7 @@ const projectPattern = /^projects\/([^/]+)$/;
 export const deletedTopic = '_deleted-topic_';
 
 /** @throws Refusal when `name` is no name of that collection. */
-export function checkName(collection: Collection, name: string): void {
+export function checkName(collection: CollectionName, name: string): void {
   const [projects, project, kind, id, ...rest] = name.split('/');
   const isName =
     projects === 'projects' &&
@@ -24,6 +24,7 @@ export function checkName(collection: Collection, name: string): void {
   }
 }
 
+/** @throws Refusal when `name` is no `projects/…`. */
 export function checkProject(name: string): void {
   if (!projectPattern.test(name)) throw invalid(`Invalid [projects] name: (name=${name})`);
 }

@@ -6,19 +6,16 @@ import type { Topic } from './topic.ts';
 /** Each message is kept with its length in front. */
 const lengthBytes = 4;
 
-export interface Published {
-  /** Sequence numbers are consecutive from here. */
-  first: number;
-  timeMs: number;
-}
-
-/** Appends `messages` to the log in as few records as their size allows, and resolves when they are on disk. */
+/**
+ * Appends `messages` to the log in as few records as their size allows.
+ * @returns the sequence number of the first, once all are on disk; the others follow it one by one.
+ */
 export async function appendPublish(
   store: Store,
   topic: Topic,
   messages: readonly NewMessage[],
   now: number,
-): Promise<Published> {
+): Promise<number> {
   const first = topic.next;
   const timeMs = topic.stamp(now);
   const fields = new BrokerFields(topic.number, first, timeMs);
@@ -42,7 +39,7 @@ export async function appendPublish(
   }
   await store.messagesCommitted();
   topic.visible = Math.max(topic.visible, first + messages.length - 1);
-  return { first, timeMs };
+  return first;
 }
 
 function writeMessage(to: Buffer, at: number, message: NewMessage, fields: Buffer): number {

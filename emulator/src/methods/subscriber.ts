@@ -2,13 +2,7 @@
 import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
-import {
-  durationMs,
-  readPushConfig,
-  readSubscription,
-  writeSnapshot,
-  writeSubscription,
-} from '../resources.ts';
+import { msOf, readPushConfig, readSubscription, writeSnapshot, writeSubscription } from '../resources.ts';
 import { acknowledge, modifyAckDeadline } from './acks.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
@@ -68,7 +62,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
       const input = {
         name: textOf(name),
         labels: labels as Labels | undefined,
-        expireTimeMs: durationMs(expireTime),
+        expireTimeMs: msOf(expireTime),
       };
       return writeSnapshot(await snapshots.update(input, pathsOf(updateMask)));
     },
@@ -82,7 +76,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
       return { snapshots: listed, nextPageToken: page.nextPageToken };
     },
     Seek: async ({ subscription, time, snapshot }: PlainMessage) => {
-      const timeMs = durationMs(time);
+      const timeMs = msOf(time);
       if (timeMs !== undefined) await seek.toTime(textOf(subscription), timeMs);
       else if (snapshot) await seek.toSnapshot(textOf(subscription), textOf(snapshot));
       else {

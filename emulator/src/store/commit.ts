@@ -34,10 +34,6 @@ export class Commit {
     return this.length === 0;
   }
 
-  get hasMessages(): boolean {
-    return this.#records.some(({ kind }) => kind === recordKinds.messages);
-  }
-
   /** Makes room for a payload; it is to be written at the returned offset of `buffer` before the turn ends. */
   reserve(kind: RecordKind, payloadBytes: number, position?: MessagesPosition): number {
     const at = this.length;
