@@ -35,11 +35,14 @@ const flags = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
+/** The table compares them. */
+const both = ['ours', 'google'];
+
 /** @throws BadUsage */
 function readOptions(args: string[]) {
   const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
-  const { against = ['ours', 'google'], only = '', write = false } = values;
+  const { against = both, only = '', write = false } = values;
   for (const one of against) {
     if (!/^(ours|google|.+:\d+)$/.test(one)) throw new BadUsage('--against: wants ours, google or HOST:PORT');
   }
@@ -47,7 +50,10 @@ function readOptions(args: string[]) {
   if (features.length === 0) {
     throw new BadUsage(`--only: wants a part of ${suite.map(({ title }) => title).join('; ')}`);
   }
-  return { against, isWhole: only === '', isWritten: write, features };
+  if (write && (only !== '' || against.join() !== both.join())) {
+    throw new BadUsage(`--write: wants a whole run against ${both.join(' and ')}`);
+  }
+  return { against, isWritten: write, features };
 }
 
 async function runAgainst(against: string, features: readonly Feature[]): Promise<Result[]> {
@@ -76,7 +82,7 @@ function print(against: string, results: readonly Result[]): void {
   }
 }
 
-const { against, isWhole, isWritten, features } = readOptionsOrExit('npm run conformance --', usage, () =>
+const { against, isWritten, features } = readOptionsOrExit('npm run conformance --', usage, () =>
   readOptions(process.argv.slice(2)),
 );
 const started = performance.now();
@@ -85,10 +91,10 @@ for (const [position, results] of runs.entries()) print(against[position] ?? '',
 console.log(`\n${Math.round((performance.now() - started) / 1_000)} s`);
 const hasFailed = runs.flat().some(({ outcome }) => outcome === 'failed');
 const [ours = [], googles = []] = runs;
-if (against.join() === 'ours,google') {
+if (against.join() === both.join()) {
   const section = conformanceSection(ours, googles);
   console.log(`\n${section}`);
-  if (isWritten && isWhole && !hasFailed) {
+  if (isWritten && !hasFailed) {
     writeSection('flags', flagsSection());
     writeSection('limits', limitsSection());
     writeSection('conformance', section);
