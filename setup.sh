@@ -48,8 +48,6 @@ warn() { printf '[WARN]  %s\n' "$*" >&2; }
 error() { printf '[ERROR] %s\n' "$*" >&2; }
 k() { kubectl --context "$context" --namespace "$namespace" "$@"; }
 
-# --- what ends it ---------------------------------------------------------------------------------------
-
 is_cluster_half_made=false
 is_applied=false
 
@@ -90,8 +88,6 @@ interrupted() {
   exit 130
 }
 trap interrupted INT TERM
-
-# --- what has to be there -------------------------------------------------------------------------------
 
 # How to get a tool on this system, in one line.
 how_to_get() {
@@ -141,8 +137,6 @@ check_options() {
 If it has them already: --no-build. For images in a registry see k8s/README.md."
   fi
 }
-
-# --- the steps ------------------------------------------------------------------------------------------
 
 start_cluster() {
   if k3d cluster list "$cluster" >/dev/null 2>&1; then
