@@ -281,7 +281,8 @@ class World {
   /** Every message that is not acked comes, and can be acked. */
   async finish(): Promise<void> {
     for (let round = 0; round < 1_000; round++) {
-      this.wait(31_000);
+      // Past the longest extension, 30 s, and the longest backoff of the retry policy after it, 8 s.
+      this.wait(39_000);
       if ((await this.pull(1_000)) === 0) break;
       await this.#ack(this.known.map((_, position) => position));
     }
