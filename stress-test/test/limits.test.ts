@@ -65,6 +65,21 @@ describe('the load', () => {
       server.close();
     });
   }
+
+  test('has every id that it kept, of a run of any length', async (context) => {
+    const writes = Array.from({ length: 20_000 }, () => 'f'.repeat(24));
+    const body = JSON.stringify({ writes });
+    const server = createServer((_request, response) => {
+      response.sendDate = false;
+      response.setHeader('Content-Length', body.length).end(body);
+    }).listen(0, '127.0.0.1');
+    context.after(() => server.close());
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const { accepted, ids } = await runLoad(url, { connections: 1, seconds: 1, pace: 'impatient' }, []);
+    assert.ok(accepted >= 100, `${accepted} are too few to keep one of`);
+    assert.equal(ids?.length, Math.floor(accepted / 100) * writes.length);
+  });
 });
 
 const ofEach = (value: number) => ({ api: value, writer: value, emulator: value, mongodb: value });
