@@ -50,6 +50,13 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
     const rate = Math.round(capacity * loadShare);
     const rows: SoakRow[] = [];
     let seconds: Interval[] = [];
+    const endMinute = () => {
+      const row = formRow(rows.length + 1, seconds, system.memory(), system.handles());
+      rows.push(row);
+      seconds = [];
+      endProgress();
+      console.error(formatSoakRow(row));
+    };
     const whole = await runLoad(
       url,
       {
@@ -58,16 +65,13 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
         pace: rate,
         onSecond(interval) {
           seconds.push(interval);
-          if (seconds.length < rowSeconds) return;
-          const row = formRow(rows.length + 1, seconds, system.memory(), system.handles());
-          rows.push(row);
-          seconds = [];
-          endProgress();
-          console.error(formatSoakRow(row));
+          if (seconds.length === rowSeconds) endMinute();
         },
       },
       system.loadWrapper,
     );
+    // The last minute has a second less: the load ends before it is told.
+    if (seconds.length > 0) endMinute();
     await untilDrained(system);
     const { accepted, refused, failed, unsent } = whole;
     return {
