@@ -9,7 +9,7 @@
  *
  * Memory: of a letter that is held only its ids; its data is the caller's, for as long as the caller wants it.
  */
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { type PubSub, type protos, v1 } from '@google-cloud/pubsub';
 import type { Letter } from './letter.ts';
 import { lettersMax } from './options.ts';

@@ -1,5 +1,6 @@
 /** Lists, shows, replays and drops dead letters. `npm run dead-letters -- --help` says how. */
-import { InvalidEnvironment, names, readEnvironment, sharedVariables } from '@assessment/api/environment';
+import { InvalidEnvironment, readEnvironment, sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';

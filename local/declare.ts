@@ -6,7 +6,8 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';

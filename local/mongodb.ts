@@ -6,8 +6,8 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import type { Child, ChildOptions } from './child.ts';
 import type { Config } from './config.ts';
 import { type Engine, type EngineSurroundings, holdsData, listEngines } from './engines.ts';

@@ -1,6 +1,6 @@
 /** What the audit asks MongoDB: one operation at a time, each bounded in what it reads. */
 import type { Write } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { type Db, ObjectId } from 'mongodb';
 
 /** A second of a node's most, 36,000 documents, is counted in a tenth of this even by a slow server. */

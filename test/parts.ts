@@ -9,7 +9,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, globSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { names, sharedVariables } from '@assessment/api/environment';
+import { sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createFolder, findFreePort, type RunningProcess, startProcess } from './process.ts';
 
 export interface MongoDb extends RunningProcess {

@@ -3,7 +3,7 @@
  * tells it at a path of its own; Google's does not, and the real Pub/Sub tells it only to Cloud Monitoring.
  */
 import { z } from 'zod';
-import { names } from './environment.ts';
+import { names } from './names.ts';
 import { createRefresher } from './refresher.ts';
 
 const refreshIntervalMs = 1_000;

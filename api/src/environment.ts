@@ -4,16 +4,7 @@
  */
 import { MongoClient } from 'mongodb';
 import { z } from 'zod';
-
-/** Topic, subscription and namespace names that every part agrees on. They are not settings. */
-export const names = {
-  topic: 'writes',
-  subscription: 'writes-writer',
-  deadLetterTopic: 'writes-dead-letter',
-  deadLetterSubscription: 'writes-dead-letter-audit',
-  database: 'assessmentdb',
-  collection: 'records',
-} as const;
+import { names } from './names.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 

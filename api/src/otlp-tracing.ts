@@ -19,7 +19,7 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import { names } from './environment.ts';
+import { names } from './names.ts';
 import type { TracedCall, Tracing } from './tracing.ts';
 
 /** The SDK's own bound on a span's links. */

@@ -10,8 +10,8 @@
 import type { Db, ObjectId, WithId } from 'mongodb';
 import pLimit from 'p-limit';
 import type { Write } from './envelope.ts';
-import { names } from './environment.ts';
 import { ApiError } from './errors.ts';
+import { names } from './names.ts';
 import { readModelCollection } from './read-model.ts';
 import { createRefresher } from './refresher.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { createWrites, decodeEnvelope, encodeEnvelope } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub } from '@google-cloud/pubsub';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { names, sharedVariables } from '@assessment/api/environment';
+import { sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import { needs, startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort, startProcess } from '../../test/process.ts';

@@ -5,8 +5,8 @@
  *   MONGODB_URI=mongodb://… node stress-test/bench/bulk-loop.ts 1000000 1000
  */
 import { createWrites, type Write, writesPerRequest } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import { ObjectId } from 'mongodb';
 
 const concurrency = 2;

@@ -4,7 +4,8 @@
  *   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node stress-test/bench/fill.ts 1000000
  */
 import { createWrites, writesPerRequest } from '@assessment/api/envelope';
-import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPublisher } from '@assessment/api/publisher';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import { z } from 'zod';

@@ -1,5 +1,6 @@
 /** Gives what is in the dead-letter topic back to the writer, as somebody would after mending what refused it. */
-import { names, sharedVariables } from '@assessment/api/environment';
+import { sharedVariables } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message } from '@google-cloud/pubsub';
 

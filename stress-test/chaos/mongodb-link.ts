@@ -3,7 +3,7 @@
  * otherwise: MongoDB's wire protocol, OP_MSG, https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
  * Everything else passes byte by byte.
  */
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { BSON, type Document, type ObjectId } from 'mongodb';
 import { type Connection, createLink, type Link } from './link.ts';
 

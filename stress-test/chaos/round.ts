@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { MongoError } from 'mongodb';
 import { createFolder } from '../../test/process.ts';
 import { backlogCount } from '../backlog.ts';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { names } from '@assessment/api/environment';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import { needs, startEmulator } from '../parts.ts';
 import { createFolder, startProcess } from '../process.ts';

@@ -1,9 +1,10 @@
 /** Starts the writer: config → bulk writer → writer → subscriber → health port; drains on SIGTERM and SIGINT. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Write } from '@assessment/api/envelope';
-import { names, readEnvironmentOrExit } from '@assessment/api/environment';
+import { readEnvironmentOrExit } from '@assessment/api/environment';
 import { createLogger } from '@assessment/api/log';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import { readModelCollection } from '@assessment/api/read-model';
 import { createReadiness } from '@assessment/api/readiness';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createRecord, createWrites, type Write } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
 import { createMongoDbLink } from '../../stress-test/chaos/mongodb-link.ts';
 import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';

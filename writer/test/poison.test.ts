@@ -7,8 +7,8 @@ import {
   envelopeBytesMax,
   type Write,
 } from '@assessment/api/envelope';
-import { names } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub, Subscription } from '@google-cloud/pubsub';
 import { BSON, type Collection, type MongoClient } from 'mongodb';

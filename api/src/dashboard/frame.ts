@@ -1,5 +1,5 @@
 /** What the dashboard shows of one second: figures alone, no ids and no documents. */
-import { names } from '../environment.ts';
+import { names } from '../names.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
 import { quantile, type Sample, total, totalsBy } from './samples.ts';
 

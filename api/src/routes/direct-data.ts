@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { type Db, ObjectId } from 'mongodb';
 import { createWrites, readsPerRequest, type Write } from '../envelope.ts';
-import { names } from '../environment.ts';
+import { names } from '../names.ts';
 
 /**
  * GET /api/data with WRITE_PATH=direct: ten round trips to MongoDB a request, one after the other. Kept only

@@ -1,7 +1,8 @@
 /** A writer made of the real writer's modules, with one of them replaced by a faulty one. */
 import type { Write } from '@assessment/api/envelope';
-import { names, readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message } from '@google-cloud/pubsub';
 import type { Collection } from 'mongodb';
