@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findK6 } from '../test/parts.ts';
+import { findK6 } from '../test/programs.ts';
 import { exitCodes, runCommand } from './command.ts';
 import { k6Arguments, k6ExitCodes } from './k6-command.ts';
 import type { K6Files } from './k6-run.ts';

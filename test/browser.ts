@@ -1,6 +1,6 @@
 /** A real browser for tests and screenshots: Debian's chromium, driven by playwright-core. */
 import { type Browser, chromium } from 'playwright-core';
-import { findProgram } from './parts.ts';
+import { findProgram } from './programs.ts';
 
 /** Nothing of it asks the network for anything but what its pages ask for. */
 const args = [

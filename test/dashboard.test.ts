@@ -9,7 +9,8 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { viewersMax } from '../api/src/dashboard/viewers.ts';
 import { dashboardPaths } from '../api/src/routes/dashboard.ts';
 import { startBrowser } from './browser.ts';
-import { needs, startApi } from './parts.ts';
+import { startApi } from './parts.ts';
+import { needs } from './programs.ts';
 import { request, until } from './requests.ts';
 import { type System, startSystem } from './system.ts';
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { needs, startApi, startEmulator, startMongoDb, startWriter } from './parts.ts';
+import { startApi, startEmulator, startMongoDb, startWriter } from './parts.ts';
+import { needs } from './programs.ts';
 
 test('a service that is stopped as soon as it says that it is ready drains', needs('mongodb'), async () => {
   await using mongoDb = await startMongoDb();

@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { needs } from './parts.ts';
+import { needs } from './programs.ts';
 import { request, until } from './requests.ts';
 import { type System, startSystem } from './system.ts';
 

@@ -5,16 +5,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { MongoClient } from 'mongodb';
-import {
-  type Broker,
-  type MongoDb,
-  needs,
-  startApi,
-  startEmulator,
-  startMongoDb,
-  startWriter,
-} from './parts.ts';
+import { type Broker, type MongoDb, startApi, startEmulator, startMongoDb, startWriter } from './parts.ts';
 import { createFolder, type RunningProcess } from './process.ts';
+import { needs } from './programs.ts';
 import { request, until } from './requests.ts';
 
 const user = 'writer-of-records';

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { needs, startApi } from './parts.ts';
+import { startApi } from './parts.ts';
+import { needs } from './programs.ts';
 import { type Answer, request, until } from './requests.ts';
 import { type System, startSystem } from './system.ts';
 

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { findExecutable, needs } from './parts.ts';
+import { findExecutable, needs } from './programs.ts';
 import { createMachine } from './stand-ins/machine.ts';
 
 const root = join(import.meta.dirname, '..');

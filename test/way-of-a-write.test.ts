@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createPubSub } from '@assessment/api/pubsub';
-import { needs } from './parts.ts';
+import { needs } from './programs.ts';
 import { exchange, parseAnswers } from './raw-http.ts';
 import { request, until } from './requests.ts';
 import { type System, startSystem } from './system.ts';

@@ -9,7 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { memoryBytes } from '../../stress-test/memory.ts';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { exchange, openSocket, parseAnswers, type RawAnswer, readToEnd } from '../../test/raw-http.ts';
 import { request, until } from '../../test/requests.ts';
 import { type System, startSystem } from '../../test/system.ts';

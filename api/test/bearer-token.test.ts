@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { request } from '../../test/requests.ts';
 import { type System, startSystem } from '../../test/system.ts';
 

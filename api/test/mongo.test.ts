@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { needs, startMongoDb } from '../../test/parts.ts';
+import { startMongoDb } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
 import { createMongoClient, openDatabase } from '../src/mongo.ts';
 

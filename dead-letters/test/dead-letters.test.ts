@@ -10,8 +10,9 @@ import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub } from '@google-cloud/pubsub';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
-import { type Broker, needs, startBroker, startEmulator } from '../../test/parts.ts';
+import { type Broker, startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
 
 const program = join(import.meta.dirname, '../main.ts');

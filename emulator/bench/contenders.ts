@@ -1,8 +1,8 @@
 /** What is measured side by side: the project's emulator, Google's, and others that run already. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { findGoogleEmulator, needs } from '../../test/parts.ts';
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
+import { findGoogleEmulator, needs } from '../../test/programs.ts';
 
 export interface Server {
   host: string;

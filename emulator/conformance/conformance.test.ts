@@ -1,7 +1,7 @@
 /** The whole suite against this emulator and Google's at the same time, and the README's table of it. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { readSection } from './readme.ts';
 import { type Result, runChecks } from './runner.ts';
 import { type Kind, startServer } from './servers.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { createFolder, startEmulator } from './harness.ts';
 
 const execute = promisify(execFile);

@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { sharedVariables } from '@assessment/api/environment';
 import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
-import { needs, startBroker, startEmulator } from '../../test/parts.ts';
+import { startBroker, startEmulator } from '../../test/parts.ts';
 import { findFreePort, startProcess } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
 import { declare } from '../declare.ts';
 

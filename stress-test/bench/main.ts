@@ -1,7 +1,7 @@
 /** The whole system, measured side by side. `npm run bench -- --help` says how. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
 import { createOutFolder } from '../out-folder.ts';
 import { endProgress, showProgress } from '../progress.ts';

@@ -1,5 +1,5 @@
 /** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
 import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';

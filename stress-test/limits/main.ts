@@ -1,6 +1,6 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
-import { needs } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
 import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
 import { endProgress } from '../progress.ts';

@@ -7,8 +7,9 @@ import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { needs, startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
+import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder, startProcess } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { request, until } from '../../test/requests.ts';
 
 /** One line of the ids file. */

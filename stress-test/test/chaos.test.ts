@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { needs } from '../../test/parts.ts';
 import { startProcess } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { readOptions } from '../chaos/options.ts';
 import { faults, planRounds } from '../chaos/plan.ts';
 import { findChaosProblems } from '../chaos/report.ts';

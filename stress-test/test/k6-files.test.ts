@@ -4,8 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Db, MongoClient, ObjectId } from 'mongodb';
-import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
+import { type MongoDb, startMongoDb } from '../../test/parts.ts';
 import { createFolder, startProcess } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { readK6Run } from '../k6-run.ts';
 
 interface K6Files {

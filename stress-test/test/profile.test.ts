@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { needs } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
+import { needs } from '../../test/programs.ts';
 import { cut, parseProfile, shareByFunction, shareByPackage } from '../profile/cpu-profile.ts';
 
 const run = promisify(execFile);

@@ -7,8 +7,8 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { findK6, needs } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
+import { findK6, needs } from '../../test/programs.ts';
 import { readK6Run } from '../k6-run.ts';
 import { unknownCount } from '../run.ts';
 

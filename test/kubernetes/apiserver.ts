@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findProgram } from '../parts.ts';
 import { createFolder, findFreePort, startProcess } from '../process.ts';
+import { findProgram } from '../programs.ts';
 import { until } from '../requests.ts';
 
 export interface Apiserver {

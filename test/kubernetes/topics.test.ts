@@ -6,8 +6,9 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
-import { needs, startEmulator } from '../parts.ts';
+import { startEmulator } from '../parts.ts';
 import { createFolder, startProcess } from '../process.ts';
+import { needs } from '../programs.ts';
 import { containerOf, environmentOf, find, root } from './manifests.ts';
 
 const project = find('ConfigMap', 'connections').data.PUBSUB_PROJECT_ID;

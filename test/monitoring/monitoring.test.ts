@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { wanted } from '../../api/src/dashboard/frame.ts';
 import { root } from '../kubernetes/manifests.ts';
-import { needs } from '../parts.ts';
+import { needs } from '../programs.ts';
 import { request, until } from '../requests.ts';
 import { type System, startSystem } from '../system.ts';
 

@@ -16,8 +16,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { findExecutable } from '../parts.ts';
 import { createFolder } from '../process.ts';
+import { findExecutable } from '../programs.ts';
 
 const root = join(import.meta.dirname, '../..');
 const standIn = join(import.meta.dirname, 'command.sh');

@@ -5,7 +5,8 @@ import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { names } from '@assessment/api/names';
 import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
 import { createMongoDbLink } from '../../stress-test/chaos/mongodb-link.ts';
-import { type MongoDb, needs, startMongoDb } from '../../test/parts.ts';
+import { type MongoDb, startMongoDb } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { Abandoned, type BulkWriterOptions, createBulkWriter } from '../src/bulk-writer.ts';
 import { unknownRefusalTriesMax } from '../src/refusals.ts';
 

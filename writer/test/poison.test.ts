@@ -18,11 +18,11 @@ import {
   type Broker,
   type MongoDb,
   type NodeProcess,
-  needs,
   startEmulator,
   startMongoDb,
   startWriter,
 } from '../../test/parts.ts';
+import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
 
 /** What a publish request may have besides its data, with room for the name of the topic. */

@@ -1,5 +1,5 @@
 /** The assessment's script with its stages shortened, k6 and everything else on this machine, beside a static answer. */
-import { needs } from '../../../test/parts.ts';
+import { needs } from '../../../test/programs.ts';
 import { alternate } from '../alternate.ts';
 import { runK6 } from '../k6.ts';
 import { measure } from '../measurement.ts';

@@ -1,5 +1,6 @@
 /** The whole system with the project's emulator, which keeps what it confirms, and with Google's, which does not. */
-import { needs, startBroker } from '../../../test/parts.ts';
+import { startBroker } from '../../../test/parts.ts';
+import { needs } from '../../../test/programs.ts';
 import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
 

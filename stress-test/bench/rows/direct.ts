@@ -1,6 +1,6 @@
 /** Beside the same api that writes to MongoDB itself: ten round trips a request. */
 import { writesPerRequest } from '@assessment/api/envelope';
-import { findExecutable } from '../../../test/parts.ts';
+import { findExecutable } from '../../../test/programs.ts';
 import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
 

@@ -1,5 +1,5 @@
 /** The assessment's users and thresholds with think time, so that neither k6 nor the machine is what is measured. */
-import { needs } from '../../../test/parts.ts';
+import { needs } from '../../../test/programs.ts';
 import { readK6Run } from '../../k6-run.ts';
 import { addAudit } from '../arrival.ts';
 import { type K6Result, runK6 } from '../k6.ts';

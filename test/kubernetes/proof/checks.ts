@@ -1,8 +1,8 @@
 /** What is proven, a check each: something is done to the cluster under load, and the audit judges after it. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Findings } from '../../../stress-test/judgement.ts';
-import { findProgram } from '../../parts.ts';
 import { startProcess } from '../../process.ts';
+import { findProgram } from '../../programs.ts';
 import type { Fields } from '../manifests.ts';
 import { type Cluster, secondsSince, type Workload, workloads } from './cluster.ts';
 import { type Judged, readFindings, runInPod, startLoad } from './load.ts';

@@ -1,7 +1,7 @@
 /** The cluster of one kubeconfig context: kubectl, and what the checks wait for. */
 import { execFileSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
-import { findProgram } from '../../parts.ts';
+import { findProgram } from '../../programs.ts';
 import { type KubectlResult, runKubectl } from '../apiserver.ts';
 import type { Fields } from '../manifests.ts';
 

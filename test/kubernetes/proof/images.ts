@@ -1,8 +1,8 @@
 /** The images that the proof needs beside those that setup.sh builds. */
 import { copyFileSync, cpSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findK6, findProgram } from '../../parts.ts';
 import { createFolder } from '../../process.ts';
+import { findK6, findProgram } from '../../programs.ts';
 import { root } from '../manifests.ts';
 import type { Proof } from './checks.ts';
 import { run, standIns } from './scripts.ts';
