@@ -67,8 +67,8 @@ export async function startMongoDb({
 }
 
 /** Google's emulator with the contract's topics. It keeps no message over `restart`, which declares them again. */
-export async function startBroker(): Promise<Broker> {
-  const running = await startGoogleEmulator();
+export async function startGoogleEmulator(): Promise<Broker> {
+  const running = await startEmptyGoogleEmulator();
   const { host, restart } = running;
   await declareTopics(host);
   return Object.assign(running, {
@@ -80,11 +80,11 @@ export async function startBroker(): Promise<Broker> {
 }
 
 /** Google's emulator with nothing in it. `ready` is what it prints when the test goes on. */
-export async function startGoogleEmulator(
+export async function startEmptyGoogleEmulator(
   options: { port?: number; args?: string[]; ready?: RegExp } = {},
 ): Promise<Broker> {
   const jar = findGoogleEmulator();
-  if (!jar) throw new Error(`missing: ${wanted.broker}`);
+  if (!jar) throw new Error(`missing: ${wanted.googleEmulator}`);
   const port = options.port ?? (await findFreePort());
   const running = await startProcess({
     command: 'java',

@@ -1,7 +1,7 @@
 /**
  * The programs that tests and measurements need, and where they are on this machine.
  *
- * `needs('mongodb', 'broker')` as a test's options skips it with a line that names what is missing on
+ * `needs('mongodb', 'googleEmulator')` as a test's options skips it with a line that names what is missing on
  * this machine. With CI=true a missing part is a failure.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -11,7 +11,7 @@ import { delimiter, join } from 'node:path';
 
 type PartName =
   | 'mongodb'
-  | 'broker'
+  | 'googleEmulator'
   | 'gcloud'
   | 'k6'
   | 'wrk'
@@ -35,7 +35,7 @@ export function needs(...parts: PartName[]): { skip: string | false } {
 /** What to say of a part that is missing. */
 export const wanted: Record<PartName, string> = {
   mongodb: 'mongod or secantusd-rs on PATH',
-  broker: 'java, and the pubsub-emulator component of gcloud',
+  googleEmulator: 'java, and the pubsub-emulator component of gcloud',
   gcloud: 'gcloud on PATH (https://cloud.google.com/sdk/docs/install; Debian: google-cloud-cli)',
   k6: 'k6 on PATH or in ~/go/bin',
   wrk: 'wrk on PATH (Debian: wrk)',
@@ -50,7 +50,7 @@ export const wanted: Record<PartName, string> = {
 
 const isHere: Record<PartName, () => boolean> = {
   mongodb: () => findMongoDb() !== undefined,
-  broker: () => findExecutable('java') !== undefined && findGoogleEmulator() !== undefined,
+  googleEmulator: () => findExecutable('java') !== undefined && findGoogleEmulator() !== undefined,
   gcloud: () => findExecutable('gcloud') !== undefined,
   k6: () => findK6() !== undefined,
   wrk: () => findExecutable('wrk') !== undefined,

@@ -10,7 +10,7 @@ import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub } from '@google-cloud/pubsub';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
-import { type Broker, startBroker, startEmulator } from '../../test/parts.ts';
+import { type Broker, startEmulator, startGoogleEmulator } from '../../test/parts.ts';
 import { findFreePort } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
@@ -20,7 +20,7 @@ const program = join(import.meta.dirname, '../main.ts');
 for (const [what, start, options, isWhole] of [
   ["the project's emulator", startEmulator, {}, true],
   // Once more what depends on the broker.
-  ["Google's emulator", startBroker, needs('broker'), false],
+  ["Google's emulator", startGoogleEmulator, needs('googleEmulator'), false],
 ] as const) {
   describe(`npm run dead-letters with ${what}`, options, () => {
     let broker: Broker;

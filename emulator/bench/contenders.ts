@@ -55,7 +55,7 @@ export const ours: Contender = {
 
 /** @returns undefined when it is not installed. @throws Error for that with CI=true. */
 export function findGoogle(): Contender | undefined {
-  const jar = needs('broker').skip ? undefined : findGoogleEmulator();
+  const jar = needs('googleEmulator').skip ? undefined : findGoogleEmulator();
   if (!jar) return undefined;
   return {
     name: 'Google’s',

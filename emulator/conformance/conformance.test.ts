@@ -8,7 +8,7 @@ import { type Kind, startServer } from './servers.ts';
 import { suite } from './suite.ts';
 import { conformanceSection } from './table.ts';
 
-const google = needs('broker');
+const google = needs('googleEmulator');
 
 async function start(kind: Kind): Promise<Promise<Result>[]> {
   const server = await startServer(kind);

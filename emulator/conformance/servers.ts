@@ -1,6 +1,6 @@
 /** The emulators under test, each a process of its own on a free port. */
 import { join } from 'node:path';
-import { type Broker, startGoogleEmulator } from '../../test/parts.ts';
+import { type Broker, startEmptyGoogleEmulator } from '../../test/parts.ts';
 import { createFolder, findFreePort, startProcess } from '../../test/process.ts';
 
 export type Kind = 'ours' | 'google';
@@ -24,7 +24,10 @@ export async function startServer(kind: Kind, options: StartOptions = {}): Promi
 }
 
 function startGoogles({ flags: _, project, ...options }: StartOptions): Promise<Server> {
-  return startGoogleEmulator({ ...options, args: project === undefined ? [] : [`--projects=${project}`] });
+  return startEmptyGoogleEmulator({
+    ...options,
+    args: project === undefined ? [] : [`--projects=${project}`],
+  });
 }
 
 async function startOurs({ port, project, flags = [], ready }: StartOptions): Promise<Server> {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { sharedVariables } from '@assessment/api/environment';
 import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
-import { startBroker, startEmulator } from '../../test/parts.ts';
+import { startEmulator, startGoogleEmulator } from '../../test/parts.ts';
 import { findFreePort, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/requests.ts';
@@ -33,8 +33,8 @@ function startAlone(env: Record<string, string>, ...flags: string[]) {
   });
 }
 
-test('declares what is missing with the settings of the contract', needs('broker'), async () => {
-  await using broker = await startBroker();
+test('declares what is missing with the settings of the contract', needs('googleEmulator'), async () => {
+  await using broker = await startGoogleEmulator();
   const pubsub = connect(broker.host);
   assert.deepEqual(await declare(pubsub), [...everything]);
   assert.deepEqual(await declare(pubsub), []);
@@ -53,8 +53,8 @@ test('declares what is missing with the settings of the contract', needs('broker
   await pubsub.close();
 });
 
-test('refuses a subscription whose topic was made anew', needs('broker'), async () => {
-  await using broker = await startBroker();
+test('refuses a subscription whose topic was made anew', needs('googleEmulator'), async () => {
+  await using broker = await startGoogleEmulator();
   const pubsub = connect(broker.host);
   await declare(pubsub);
   await pubsub.topic(names.topic).delete();
@@ -62,8 +62,8 @@ test('refuses a subscription whose topic was made anew', needs('broker'), async 
   await pubsub.close();
 });
 
-test('waits alone for a broker that is not there yet', needs('broker'), async () => {
-  await using broker = await startBroker();
+test('waits alone for a broker that is not there yet', needs('googleEmulator'), async () => {
+  await using broker = await startGoogleEmulator();
   await broker.stop();
   await using alone = await startAlone({ PUBSUB_EMULATOR_HOST: broker.host });
   assert.match(alone.output(), /^Waiting for 127\.0\.0\.1:/);

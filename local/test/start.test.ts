@@ -6,7 +6,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Broker, type MongoDb, startBroker, startMongoDb } from '../../test/parts.ts';
+import { type Broker, type MongoDb, startGoogleEmulator, startMongoDb } from '../../test/parts.ts';
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { isAlive, type RecordedProcess } from '../processes.ts';
@@ -17,13 +17,13 @@ const program = join(import.meta.dirname, '..', 'start.ts');
 const ready = /Ctrl-C stops everything/;
 
 // Shared by all tests that start neither themselves; each has its own data folder and ports.
-const both = needs('mongodb', 'broker');
+const both = needs('mongodb', 'googleEmulator');
 let mongoDb: MongoDb;
 let broker: Broker;
 
 before(async () => {
   if (both.skip !== false) return;
-  [mongoDb, broker] = await Promise.all([startMongoDb(), startBroker()]);
+  [mongoDb, broker] = await Promise.all([startMongoDb(), startGoogleEmulator()]);
 });
 
 after(async () => {

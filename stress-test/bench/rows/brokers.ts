@@ -1,5 +1,5 @@
 /** The whole system with the project's emulator, which keeps what it confirms, and with Google's, which does not. */
-import { startBroker } from '../../../test/parts.ts';
+import { startGoogleEmulator } from '../../../test/parts.ts';
 import { needs } from '../../../test/programs.ts';
 import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
@@ -15,7 +15,7 @@ const variants = [
 
 export async function measureBrokers(run: Run): Promise<void> {
   const { scale, figures } = run;
-  const { skip } = needs('broker');
+  const { skip } = needs('googleEmulator');
   if (skip) {
     figures.note(`${row}: ${skip}`);
     return;
@@ -23,7 +23,7 @@ export async function measureBrokers(run: Run): Promise<void> {
   for (const { prefix, env, target } of variants) {
     const starts = {
       [ours]: () => startSystem({ env }),
-      [google]: () => startSystem({ env, startBroker }),
+      [google]: () => startSystem({ env, startBroker: startGoogleEmulator }),
     };
     await withSubjects(starts, (subjects) =>
       alternateWrk(run, subjects, { connections, seconds: scale.seconds }, (name, measurement) =>
