@@ -124,7 +124,11 @@ const admission = createAdmission(app, {
   uncounted: new Set([...healthPaths, ...dashboardPaths]),
   onRefused: () => overloadedCount.inc(),
 });
-metrics.watch('api_requests_in_flight', 'Requests under /api/ being answered.', admission.inFlight);
+metrics.watch(
+  'api_requests_in_flight',
+  'Requests accepted and not answered yet; health, metrics and the dashboard do not count.',
+  admission.inFlight,
+);
 metrics.watch('api_publish_outstanding_bytes', 'Writes that wait for their confirmation.', () => {
   return publisher.outstanding().bytes;
 });
