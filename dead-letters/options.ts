@@ -1,5 +1,5 @@
 /** The command line of `npm run dead-letters`. */
-import { BadUsage, parseFlags, readTime, readWholeNumber } from '../stress-test/flags.ts';
+import { BadUsage, parseFlags, readTime, readWholeNumber } from '../command-line/flags.ts';
 
 /** Letters that are leased at once: 30 MB of ids and attributes, and as many as the emulator leases. */
 export const lettersMax = 100_000;

@@ -1,6 +1,6 @@
 /** What the commands print: text for people, JSON for programs. */
 import { BSON } from 'mongodb';
-import { formatCount } from '../stress-test/report.ts';
+import { formatCount } from '../command-line/count.ts';
 import type { Done, Listing } from './commands.ts';
 import { type Letter, readContent, summarize } from './letter.ts';
 

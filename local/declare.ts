@@ -165,7 +165,7 @@ Examples:
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts --watch
 `;
 
-/** Without stress-test/flags.ts, which is not in the image. */
+/** Without command-line/flags.ts, which is not in the image. */
 function readFlagsOrExit() {
   try {
     const { values } = parseArgs({

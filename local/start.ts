@@ -1,5 +1,5 @@
 /** `npm start`: config → run state → guard → what an earlier start left → stack → until a signal → stop. */
-import { parseFlags, readOptionsOrExit } from '../stress-test/flags.ts';
+import { parseFlags, readOptionsOrExit } from '../command-line/flags.ts';
 import { help, readConfig } from './config.ts';
 import { printEndpoints } from './endpoints.ts';
 import { startGuard } from './guard-pipe.ts';

@@ -28,6 +28,8 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { formatCount } from '../command-line/count.ts';
+import { endProgress, showProgress } from '../command-line/progress.ts';
 import { awaitArrival } from './arrival.ts';
 import { exitCodes, runCommand } from './command.ts';
 import { findProblems, firstSecond, idsCount } from './judgement.ts';
@@ -36,8 +38,7 @@ import { driveLoad, readApiClock } from './load.ts';
 import { openMongoDb } from './mongodb.ts';
 import { type AuditOptions, help, readOptions } from './options.ts';
 import { createOutFolder } from './out-folder.ts';
-import { endProgress, showProgress } from './progress.ts';
-import { formatCount, formatJson, formatReport } from './report.ts';
+import { formatJson, formatReport } from './report.ts';
 import { type Run, unknownCount } from './run.ts';
 import { createStoredRecords, type StoredRecords } from './stored-records.ts';
 

@@ -1,7 +1,7 @@
 /** How every command here ends: an exit code, and for what was expected one sentence instead of a stack. */
 import { InvalidEnvironment } from '@assessment/api/environment';
-import { BadUsage, hintOf } from './flags.ts';
-import { endProgress } from './progress.ts';
+import { BadUsage, hintOf } from '../command-line/flags.ts';
+import { endProgress } from '../command-line/progress.ts';
 import { NotJudged } from './run.ts';
 
 export const exitCodes = { passed: 0, failed: 1, notJudged: 2 } as const;

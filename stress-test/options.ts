@@ -1,5 +1,5 @@
 /** The audit's command line. */
-import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
+import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from '../command-line/flags.ts';
 import { defaultOutFolder } from './out-folder.ts';
 
 export const help = `Proves that every confirmed id is in MongoDB exactly once.

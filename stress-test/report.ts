@@ -1,4 +1,5 @@
 /** What the audit prints: the figures that it judged by, and the verdict with its reasons. */
+import { formatCount } from '../command-line/count.ts';
 import { documentBounds, type Findings, findProblems } from './judgement.ts';
 import { unknownCount } from './run.ts';
 
@@ -46,8 +47,4 @@ function formatVerdict(findings: Findings): string[] {
     ...listed.map((id) => `  missing: ${id}`),
     ...(more > 0 ? [`  and ${formatCount(more)} more`] : []),
   ];
-}
-
-export function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
 }

@@ -1,5 +1,5 @@
 /** The stress test's command line. */
-import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from './flags.ts';
+import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from '../command-line/flags.ts';
 import { readBaseUrl } from './options.ts';
 import { defaultOutFolder } from './out-folder.ts';
 

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { parseFlags, readFolder, readOptionsOrExit } from '../stress-test/flags.ts';
+import { parseFlags, readFolder, readOptionsOrExit } from '../command-line/flags.ts';
 import { startBrowser } from './browser.ts';
 import { until } from './requests.ts';
 import { startSystem } from './system.ts';

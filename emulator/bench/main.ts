@@ -1,10 +1,10 @@
 /** `npm run bench:emulator`: options → rows → table on standard output, and JSON beside it. */
 import { writeFileSync } from 'node:fs';
+import { readOptionsOrExit } from '../../command-line/flags.ts';
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { Figures } from '../../stress-test/bench/figures.ts';
 import { describeMachine } from '../../stress-test/bench/machine.ts';
 import { writeReport } from '../../stress-test/bench/report.ts';
-import { readOptionsOrExit } from '../../stress-test/flags.ts';
-import { endProgress, showProgress } from '../../stress-test/progress.ts';
 import { findGoogle, given, ours } from './contenders.ts';
 import { help, readOptions } from './options.ts';
 import { measureBatches } from './rows/batches.ts';

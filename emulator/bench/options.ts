@@ -1,5 +1,5 @@
 /** The command line of the bench, and how much each row does. */
-import { BadUsage, parseFlags } from '../../stress-test/flags.ts';
+import { BadUsage, parseFlags } from '../../command-line/flags.ts';
 import type { Given } from './contenders.ts';
 import { type RowName, rowNames } from './titles.ts';
 

@@ -1,5 +1,5 @@
 /** The conformance suite from the command line: `npm run conformance -- --help`. */
-import { BadUsage, parseFlags, readOptionsOrExit } from '../../stress-test/flags.ts';
+import { BadUsage, parseFlags, readOptionsOrExit } from '../../command-line/flags.ts';
 import type { Feature } from './check.ts';
 import { flagsSection, limitsSection, writeSection } from './readme.ts';
 import { type Result, runChecks } from './runner.ts';

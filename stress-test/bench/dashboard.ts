@@ -2,8 +2,8 @@
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
+import { parseFlags, readOptionsOrExit } from '../../command-line/flags.ts';
 import { startSystem } from '../../test/system.ts';
-import { parseFlags, readOptionsOrExit } from '../flags.ts';
 import { cpuTimeMs } from './cpu-time.ts';
 
 const command = 'npx node stress-test/bench/dashboard.ts';

@@ -1,10 +1,10 @@
 /** The whole system, measured side by side. `npm run bench -- --help` says how. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
 import { createOutFolder } from '../out-folder.ts';
-import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';
 import { describeMachine } from './machine.ts';

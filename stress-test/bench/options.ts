@@ -1,5 +1,5 @@
 /** The command line of the bench. */
-import { BadUsage, parseFlags, readFolder, readWholeNumber } from '../flags.ts';
+import { BadUsage, parseFlags, readFolder, readWholeNumber } from '../../command-line/flags.ts';
 import { defaultOutFolder } from '../out-folder.ts';
 import { full, quick, type Scale } from './scale.ts';
 import { type RowName, rowNames, titles } from './titles.ts';

@@ -1,9 +1,9 @@
 /** What a number of users needs. `npm run capacity -- --help` says how. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { BadUsage } from '../../command-line/flags.ts';
 import { median } from '../bench/figures.ts';
 import { exitCodes, runCommand } from '../command.ts';
-import { BadUsage } from '../flags.ts';
 import { type Capacity, type Costs, computeCapacity, type Demand, measuredCosts } from './capacity.ts';
 import { type CapacityOptions, help, readOptions } from './options.ts';
 

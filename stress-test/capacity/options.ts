@@ -1,5 +1,5 @@
 /** The command line of the capacity calculator. */
-import { BadUsage, parseFlags, readTime } from '../flags.ts';
+import { BadUsage, parseFlags, readTime } from '../../command-line/flags.ts';
 import type { Demand } from './capacity.ts';
 
 export const help = `What a number of users needs: pods, Pub/Sub quota, MongoDB, its disk, and how long a burst takes to drain.

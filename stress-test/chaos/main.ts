@@ -1,7 +1,7 @@
 /** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
-import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { type ChaosOptions, help, readOptions } from './options.ts';
 import { planRounds } from './plan.ts';

@@ -1,5 +1,5 @@
 /** The command line of the chaos run. */
-import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
+import { BadUsage, parseFlags, readWholeNumber } from '../../command-line/flags.ts';
 import type { Fault } from './faults/fault.ts';
 import { faults } from './plan.ts';
 

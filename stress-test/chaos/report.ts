@@ -1,7 +1,7 @@
 /** What a chaos run prints: a row a round, the recovery of each fault, and the verdict. */
+import { formatCount } from '../../command-line/count.ts';
 import { documentBounds } from '../judgement.ts';
 import { mebibyte } from '../memory.ts';
-import { formatCount } from '../report.ts';
 import type { PartName } from './part.ts';
 import type { RoundResult } from './round.ts';
 

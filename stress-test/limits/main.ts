@@ -1,9 +1,9 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
+import { BadUsage, parseFlags, readWholeNumber } from '../../command-line/flags.ts';
+import { endProgress } from '../../command-line/progress.ts';
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/programs.ts';
 import { exitCodes, runCommand } from '../command.ts';
-import { BadUsage, parseFlags, readWholeNumber } from '../flags.ts';
-import { endProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureOverload } from './overload.ts';

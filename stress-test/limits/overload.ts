@@ -6,8 +6,8 @@
  * requests a second leaves a·c + (3 − a·c)·r = 1, so a share of (1 − 3r) / (1 − r) of the best.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { showProgress } from '../../command-line/progress.ts';
 import { readMetric } from '../metric.ts';
-import { showProgress } from '../progress.ts';
 import type { Interval } from './generator.ts';
 import { runLoad } from './load.ts';
 import { type LimitedSystem, type PartName, partNames, startLimitedSystem } from './system.ts';

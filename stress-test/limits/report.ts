@@ -1,6 +1,6 @@
 /** What the measurements within limits print, in Markdown, and whether all that was confirmed is stored. */
+import { formatCount } from '../../command-line/count.ts';
 import { mebibyte } from '../memory.ts';
-import { formatCount } from '../report.ts';
 import type { BacklogFigures } from './backlog.ts';
 import type { Interval } from './generator.ts';
 import type { OverloadFigures } from './overload.ts';

@@ -1,7 +1,7 @@
 /** A long load below capacity: memory, open files and latency have to stay as they are. */
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { median } from '../bench/figures.ts';
 import { readMetric } from '../metric.ts';
-import { endProgress, showProgress } from '../progress.ts';
 import type { Interval } from './generator.ts';
 import { runLoad } from './load.ts';
 import { formatSoakRow } from './report.ts';

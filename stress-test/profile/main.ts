@@ -1,13 +1,13 @@
 /** Profiles of the parts that run in Node, under the load of the bench. `npm run profile -- --help` says how. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { runWrk } from '../bench/wrk.ts';
 import { exitCodes, runCommand } from '../command.ts';
 import { createOutFolder } from '../out-folder.ts';
-import { endProgress, showProgress } from '../progress.ts';
 import { NotJudged } from '../run.ts';
 import { type CpuProfile, cut, parseProfile, shareByFunction, shareByPackage } from './cpu-profile.ts';
 import { help, type ProfileOptions, readOptions } from './options.ts';

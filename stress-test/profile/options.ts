@@ -1,6 +1,6 @@
 /** The command line of the profile. */
 import { join } from 'node:path';
-import { parseFlags, readFolder, readTime, readWholeNumber } from '../flags.ts';
+import { parseFlags, readFolder, readTime, readWholeNumber } from '../../command-line/flags.ts';
 import { defaultOutFolder } from '../out-folder.ts';
 
 const defaultFolder = join(defaultOutFolder, 'profile');

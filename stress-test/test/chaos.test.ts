@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { BadUsage } from '../../command-line/flags.ts';
 import { startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { readOptions } from '../chaos/options.ts';
 import { faults, planRounds } from '../chaos/plan.ts';
 import { findChaosProblems } from '../chaos/report.ts';
 import type { RoundResult } from '../chaos/round.ts';
-import { BadUsage } from '../flags.ts';
 
 const alone = faults.map((fault) => [fault]);
 

@@ -1,6 +1,6 @@
 /** `npm run cluster-proof`: options → images → checks → table. */
-import { readOptionsOrExit } from '../../../stress-test/flags.ts';
-import { endProgress, showProgress } from '../../../stress-test/progress.ts';
+import { readOptionsOrExit } from '../../../command-line/flags.ts';
+import { endProgress, showProgress } from '../../../command-line/progress.ts';
 import { checks, type Proof, type Seen } from './checks.ts';
 import { Cluster, secondsSince } from './cluster.ts';
 import { loadImages } from './images.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BadUsage } from '../../../stress-test/flags.ts';
+import { BadUsage } from '../../../command-line/flags.ts';
 import { checkNames, help, readOptions } from './options.ts';
 
 const env = { IMAGE_LOAD_COMMAND: 'load-into cluster' };

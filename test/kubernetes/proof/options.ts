@@ -1,5 +1,5 @@
 /** The command line of the proof. */
-import { BadUsage, parseFlags, readWholeNumber } from '../../../stress-test/flags.ts';
+import { BadUsage, parseFlags, readWholeNumber } from '../../../command-line/flags.ts';
 
 export const checkNames = [
   'setup',

@@ -1,6 +1,6 @@
 /** What the proof prints: a line as each check ends, and the table. */
+import { formatCount } from '../../../command-line/count.ts';
 import { documentBounds, type Findings } from '../../../stress-test/judgement.ts';
-import { formatCount } from '../../../stress-test/report.ts';
 import type { Seen } from './checks.ts';
 import type { CheckName } from './options.ts';
 
