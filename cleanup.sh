@@ -30,8 +30,9 @@ TEXT
 info() { printf '[INFO]  %s\n' "$*"; }
 ok() { printf '[OK]    %s\n' "$*"; }
 warn() { printf '[WARN]  %s\n' "$*" >&2; }
+error() { printf '[ERROR] %s\n' "$*" >&2; }
 fail() {
-  printf '[ERROR] %s\n' "$*" >&2
+  error "$@"
   exit 1
 }
 
@@ -90,7 +91,7 @@ while [ $# -gt 0 ]; do
     --context=?*) context=${1#*=} ;;
     --yes) is_yes=true ;;
     --help | -h) usage; exit 0 ;;
-    *) fail "$1: no such option; --help lists them" ;;
+    *) error "$1: no such option; --help lists them"; exit 2 ;;
   esac
   shift
 done

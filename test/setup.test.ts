@@ -19,6 +19,16 @@ test('the shell scripts are clean for shellcheck', needs('shellcheck'), () => {
   execFileSync(findExecutable('shellcheck') ?? '', ['--external-sources', ...scripts], { cwd: root });
 });
 
+for (const script of ['setup.sh', 'cleanup.sh']) {
+  test(`${script} refuses an option that it does not know, and changes nothing`, async () => {
+    const machine = createMachine();
+    const { exitCode, output } = await machine.run(`${script} --nonsense`);
+    assert.equal(exitCode, 2);
+    assert.match(output, /--nonsense: no such option; --help lists them/);
+    assert.deepEqual(machine.calls(), []);
+  });
+}
+
 describe('setup.sh', () => {
   test('makes the cluster, builds and imports the images, applies, waits, and names the endpoints', async () => {
     const machine = createMachine();
