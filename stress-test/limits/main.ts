@@ -52,12 +52,13 @@ function readOptions(args: string[]): LimitsOptions | 'help' {
   const seconds = readWholeNumber('--seconds', values.seconds ?? '20', 1, 600);
   const documents = readWholeNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
   const minutes = readWholeNumber('--minutes', values.minutes ?? '30', 1, 1_440);
-  const modes: Record<string, LimitsOptions['measure']> = {
-    overload: async () => formatOverload(await measureOverload({ seconds })),
-    backlog: async () => formatBacklog(await measureBacklog({ documents })),
-    soak: async () => formatSoak(await measureSoak({ minutes })),
-  };
-  const measure = modes[mode ?? ''];
+  // A map, because an object has a toString too.
+  const modes = new Map<string | undefined, LimitsOptions['measure']>([
+    ['overload', async () => formatOverload(await measureOverload({ seconds }))],
+    ['backlog', async () => formatBacklog(await measureBacklog({ documents }))],
+    ['soak', async () => formatSoak(await measureSoak({ minutes }))],
+  ]);
+  const measure = modes.get(mode);
   if (!measure) throw new BadUsage('wants overload, backlog or soak');
   for (const [other, flag] of Object.entries(flagOfMode)) {
     if (other !== mode && values[flag] !== undefined) throw new BadUsage(`--${flag}: not with ${mode}`);

@@ -110,6 +110,7 @@ test('bad usage is named', () => {
     });
   for (const [args, message] of [
     [[], /wants overload, backlog or soak/],
+    [['toString'], /wants overload, backlog or soak/],
     [['overload', 'soak'], /one of overload, backlog, soak/],
     [['soak', '--minutes', '0'], /--minutes: wants a whole number from 1/],
     [['backlog', '--documents', 'many'], /--documents: wants a whole number/],
