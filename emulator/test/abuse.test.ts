@@ -10,8 +10,9 @@ import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { memoryBytes } from '../../stress-test/memory.ts';
+import { createFolder } from '../../test/process.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { createFolder, until } from './harness.ts';
+import { until } from './harness.ts';
 import { createRawClient, type EmulatorProcess, publishRequest, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

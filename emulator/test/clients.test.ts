@@ -7,9 +7,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, type TestContext, test } from 'node:test';
+import { createFolder } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { install } from './clients/install.ts';
-import { createFolder } from './harness.ts';
 import { startProcess } from './process.ts';
 
 const programMsMax = 120_000;

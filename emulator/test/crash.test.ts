@@ -7,8 +7,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createFolder } from '../../test/process.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { createFolder } from './harness.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

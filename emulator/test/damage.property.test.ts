@@ -7,10 +7,11 @@ import { cpSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync 
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
+import { createFolder } from '../../test/process.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import { DamagedFolder } from '../src/store/errors.ts';
-import { createFolder, openBroker } from './harness.ts';
+import { openBroker } from './harness.ts';
 import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -4,8 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createFolder } from '../../test/process.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { createFolder, until } from './harness.ts';
+import { until } from './harness.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
+import { createFolder } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
-import { createFolder, startEmulator } from './harness.ts';
+import { startEmulator } from './harness.ts';
 
 const execute = promisify(execFile);
 const project = 'gcloud-project';

@@ -1,26 +1,12 @@
 /** What the tests share: an emulator with a folder of its own, and the official client of it. */
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, type TestContext } from 'node:test';
+import type { TestContext } from 'node:test';
 import { type Message, PubSub, type Subscription } from '@google-cloud/pubsub';
+import { createFolder } from '../../test/process.ts';
 import { Broker, type BrokerOptions } from '../src/broker/broker.ts';
 import { createEmulator, type Emulator, type EmulatorOptions } from '../src/emulator.ts';
 
 process.env.METADATA_SERVER_DETECTION = 'none';
-
-const folders: string[] = [];
-after(() => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-});
-
-/** Removed when all tests of the file have ended. */
-export function createFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'emulator-'));
-  folders.push(folder);
-  return folder;
-}
 
 /** A broker alone, in segments so small that a few messages fill one. */
 export function openBroker(folder: string, options: Partial<BrokerOptions> = {}): Promise<Broker> {

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { createFolder } from '../../test/process.ts';
 import type { Emulator } from '../src/emulator.ts';
-import { createClient, createFolder, startEmulator, until } from './harness.ts';
+import { createClient, startEmulator, until } from './harness.ts';
 
 interface Pushed {
   headers: IncomingHttpHeaders;

@@ -5,9 +5,10 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
+import { createFolder } from '../../test/process.ts';
 import type { Emulator } from '../src/emulator.ts';
 import { encodeField, FieldScanner } from '../src/protobuf.ts';
-import { createFolder, startEmulator } from './harness.ts';
+import { startEmulator } from './harness.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';
