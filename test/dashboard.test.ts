@@ -11,8 +11,9 @@ import { dashboardPaths } from '../api/src/routes/dashboard.ts';
 import { startBrowser } from './browser.ts';
 import { startApi } from './parts.ts';
 import { needs } from './programs.ts';
-import { request, until } from './requests.ts';
+import { request } from './requests.ts';
 import { type System, startSystem } from './system.ts';
+import { until } from './until.ts';
 
 const burstRequestsMax = 300;
 

@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { needs } from './programs.ts';
-import { request, until } from './requests.ts';
+import { request } from './requests.ts';
 import { type System, startSystem } from './system.ts';
+import { until } from './until.ts';
 
 interface Span {
   traceId: string;
@@ -103,13 +104,10 @@ describe('following a request', needs('mongodb'), () => {
     const parentId = 'a'.repeat(16);
     await Promise.all(traceIds.map((traceId) => get({ traceparent: `00-${traceId}-${parentId}-01` })));
     const of = (traceId: string) => collector.spans.filter((span) => span.traceId === traceId);
-    await until(
-      async () => traceIds.every((traceId) => of(traceId).some(({ name }) => name === 'GET data')),
-      Boolean,
-    );
+    await until(async () => traceIds.every((traceId) => of(traceId).some(({ name }) => name === 'GET data')));
     const first = traceIds.find((traceId) => of(traceId).some(({ name }) => name === 'send writes'));
     assert.ok(first);
-    await until(async () => of(first).some(({ name }) => name === 'process writes-writer'), Boolean);
+    await until(async () => of(first).some(({ name }) => name === 'process writes-writer'));
     const byName = (name: string) => of(first).find((span) => span.name === name);
     const [answered, sent, processed] = ['GET data', 'send writes', 'process writes-writer'].map(byName);
     assert.deepEqual([answered?.service, sent?.service, processed?.service], ['api', 'api', 'writer']);

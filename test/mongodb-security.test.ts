@@ -8,7 +8,8 @@ import { MongoClient } from 'mongodb';
 import { type Broker, type MongoDb, startApi, startEmulator, startMongoDb, startWriter } from './parts.ts';
 import { createFolder, type RunningProcess } from './process.ts';
 import { needs } from './programs.ts';
-import { request, until } from './requests.ts';
+import { request } from './requests.ts';
+import { until } from './until.ts';
 
 const user = 'writer-of-records';
 const password = 'correct-horse-battery';

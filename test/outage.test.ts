@@ -5,8 +5,9 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startApi } from './parts.ts';
 import { needs } from './programs.ts';
-import { type Answer, request, until } from './requests.ts';
+import { type Answer, request } from './requests.ts';
 import { type System, startSystem } from './system.ts';
+import { until } from './until.ts';
 
 /** Short, so that a broker that is away is told within the test's patience. */
 const publishTimeoutMs = 1_000;

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { parseFlags, readFolder, readOptionsOrExit } from '../command-line/flags.ts';
 import { startBrowser } from './browser.ts';
-import { until } from './requests.ts';
 import { startSystem } from './system.ts';
+import { until } from './until.ts';
 
 const usage = `Takes the README's pictures of the dashboard.
 

@@ -3,8 +3,9 @@ import { after, before, describe, test } from 'node:test';
 import { createPubSub } from '@assessment/api/pubsub';
 import { needs } from './programs.ts';
 import { exchange, parseAnswers } from './raw-http.ts';
-import { request, until } from './requests.ts';
+import { request } from './requests.ts';
 import { type System, startSystem } from './system.ts';
+import { until } from './until.ts';
 
 const isoDate = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const idPattern = /^[0-9a-f]{24}$/;

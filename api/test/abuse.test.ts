@@ -11,8 +11,9 @@ import fc from 'fast-check';
 import { memoryBytes } from '../../stress-test/memory.ts';
 import { needs } from '../../test/programs.ts';
 import { exchange, openSocket, parseAnswers, type RawAnswer, readToEnd } from '../../test/raw-http.ts';
-import { request, until } from '../../test/requests.ts';
+import { request } from '../../test/requests.ts';
 import { type System, startSystem } from '../../test/system.ts';
+import { until } from '../../test/until.ts';
 
 const inFlightMax = 200;
 /** What one connection may take of the api's memory, measured at 8 to 13 kB. */

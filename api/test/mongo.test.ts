@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startMongoDb } from '../../test/parts.ts';
 import { needs } from '../../test/programs.ts';
-import { until } from '../../test/requests.ts';
+import { until } from '../../test/until.ts';
 import { createMongoClient, openDatabase } from '../src/mongo.ts';
 
 test('reaches a MongoDB that was away when it was first asked', needs('mongodb'), async () => {
@@ -13,5 +13,5 @@ test('reaches a MongoDB that was away when it was first asked', needs('mongodb')
   const isAnswering = () => database.command({ ping: 1 }).then(Boolean, () => false);
   assert.equal(await isAnswering(), false);
   await mongoDb.restart();
-  await until(isAnswering, Boolean);
+  await until(isAnswering);
 });

@@ -13,7 +13,7 @@ import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import { type Broker, startEmulator, startGoogleEmulator } from '../../test/parts.ts';
 import { findFreePort } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
-import { until } from '../../test/requests.ts';
+import { until } from '../../test/until.ts';
 
 const program = join(import.meta.dirname, '../main.ts');
 

@@ -11,8 +11,8 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { memoryBytes } from '../../stress-test/memory.ts';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { until } from './harness.ts';
 import { createRawClient, type EmulatorProcess, publishRequest, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

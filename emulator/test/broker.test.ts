@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
 import { FakeClock } from './fake-clock.ts';
-import { openBroker, until } from './harness.ts';
+import { openBroker } from './harness.ts';
 import { createMessage, type Delivered, Puller, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message } from '@google-cloud/pubsub';
 import { createFolder } from '../../test/process.ts';
-import { createClient, receive, startEmulator, texts, until } from './harness.ts';
+import { until } from '../../test/until.ts';
+import { createClient, receive, startEmulator, texts } from './harness.ts';
 
 test('delivers what was published, with its attributes, and forgets it once it is acked', async (context) => {
   const emulator = await startEmulator(context);

@@ -14,10 +14,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import type { Broker, BrokerOptions } from '../src/broker/broker.ts';
 import { SequenceSet } from '../src/broker/sequence-set.ts';
 import { FakeClock } from './fake-clock.ts';
-import { openBroker, until } from './harness.ts';
+import { openBroker } from './harness.ts';
 import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -5,8 +5,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { until } from './harness.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -6,9 +6,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import { DamagedFolder } from '../src/store/errors.ts';
-import { openBroker, startEmulator, until } from './harness.ts';
+import { openBroker, startEmulator } from './harness.ts';
 import { runProcess } from './process.ts';
 import { createMessage, pullNow } from './puller.ts';
 

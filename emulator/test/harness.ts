@@ -66,11 +66,6 @@ export async function receive(
   return messages;
 }
 
-/** Resolves when `condition` holds. */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 5));
-}
-
 export function texts(messages: { data: Buffer }[]): string[] {
   return messages.map(({ data }) => data.toString());
 }

@@ -5,8 +5,9 @@ import { createServer, type IncomingHttpHeaders, type Server, type ServerRespons
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import type { Emulator } from '../src/emulator.ts';
-import { createClient, startEmulator, until } from './harness.ts';
+import { createClient, startEmulator } from './harness.ts';
 
 interface Pushed {
   headers: IncomingHttpHeaders;

@@ -5,8 +5,9 @@ import { request as httpRequest } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { until } from '../../test/until.ts';
 import type { Emulator } from '../src/emulator.ts';
-import { startEmulator, until } from './harness.ts';
+import { startEmulator } from './harness.ts';
 import { createRawClient, pullRequest, readPulled } from './process.ts';
 
 type Json = Record<string, unknown>;

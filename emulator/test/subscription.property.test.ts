@@ -8,9 +8,10 @@ import { cpSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import { FakeClock } from './fake-clock.ts';
-import { openBroker, until } from './harness.ts';
+import { openBroker } from './harness.ts';
 import { createMessage, type Delivered, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';

@@ -4,10 +4,11 @@ import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import { readConfig } from '../src/config.ts';
 import type { Emulator, EmulatorOptions } from '../src/emulator.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { createClient, receive, startEmulator, texts, until } from './harness.ts';
+import { createClient, receive, startEmulator, texts } from './harness.ts';
 import { createRawClient, publishRequest } from './process.ts';
 
 const topic = 'projects/project/topics/orders';

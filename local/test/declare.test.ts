@@ -7,7 +7,7 @@ import { createPubSub } from '@assessment/api/pubsub';
 import { startEmulator, startGoogleEmulator } from '../../test/parts.ts';
 import { findFreePort, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
-import { until } from '../../test/requests.ts';
+import { until } from '../../test/until.ts';
 import { declare } from '../declare.ts';
 
 const projectId = 'declare-test';

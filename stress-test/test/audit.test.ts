@@ -10,7 +10,8 @@ import { describe, test } from 'node:test';
 import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
-import { request, until } from '../../test/requests.ts';
+import { request } from '../../test/requests.ts';
+import { until } from '../../test/until.ts';
 
 /** One line of the ids file. */
 const recordBytes = 135;

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createFolder, findFreePort, startProcess } from '../process.ts';
 import { findProgram } from '../programs.ts';
-import { until } from '../requests.ts';
+import { until } from '../until.ts';
 
 export interface Apiserver {
   /** Runs kubectl against it; `input` is its standard input. */

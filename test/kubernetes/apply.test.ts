@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { documents, partsOf, readCommands, wordsOf } from '../documents/commands.ts';
 import { createFolder } from '../process.ts';
 import { needs } from '../programs.ts';
-import { until } from '../requests.ts';
+import { until } from '../until.ts';
 import { type Apiserver, runKubectl, startApiserver } from './apiserver.ts';
 import { type Fields, manifests, root, workloads } from './manifests.ts';
 

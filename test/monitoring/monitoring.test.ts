@@ -8,8 +8,9 @@ import { after, before, describe, test } from 'node:test';
 import { wanted } from '../../api/src/dashboard/frame.ts';
 import { root } from '../kubernetes/manifests.ts';
 import { needs } from '../programs.ts';
-import { request, until } from '../requests.ts';
+import { request } from '../requests.ts';
 import { type System, startSystem } from '../system.ts';
+import { until } from '../until.ts';
 
 const folder = join(root, 'k8s/components/monitoring');
 

@@ -23,7 +23,7 @@ import {
   startWriter,
 } from '../../test/parts.ts';
 import { needs } from '../../test/programs.ts';
-import { until } from '../../test/requests.ts';
+import { until } from '../../test/until.ts';
 
 /** What a publish request may have besides its data, with room for the name of the topic. */
 const publishOverheadBytes = 100;
