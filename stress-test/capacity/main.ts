@@ -1,5 +1,6 @@
 /** What a number of users needs. `npm run capacity -- --help` says how. */
 import { readFileSync } from 'node:fs';
+import { writesPerRequest } from '@assessment/api/envelope';
 import { z } from 'zod';
 import { BadUsage } from '../../command-line/flags.ts';
 import { median } from '../bench/figures.ts';
@@ -38,7 +39,7 @@ function readCosts(file: string): Costs {
 function format({ users, thinkSeconds, answerSeconds, loadSeconds }: Demand, capacity: Capacity): string {
   const rows: [string, string, string][] = [
     ['requests a second', readable(capacity.requestsPerSecond), 'users ÷ (think + answer)'],
-    ['documents a second', readable(capacity.documentsPerSecond), '5 a request'],
+    ['documents a second', readable(capacity.documentsPerSecond), `${writesPerRequest} a request`],
     ['api pods', readable(capacity.apiPods), 'of one core, 70 % of it used'],
     [
       'broker',
