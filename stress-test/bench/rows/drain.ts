@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { configSchema } from '../../../writer/src/config.ts';
 import { alternate } from '../alternate.ts';
 import { ours, type Run, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
@@ -16,7 +17,7 @@ const bare = 'bare bulkWrite';
 const run = promisify(execFile);
 const pollMs = 20;
 /** As the writer's, at most. */
-const batchWrites = 2_000;
+const batchWrites = configSchema.shape.BATCH_WRITES_MAX.parse(undefined);
 /** What a size that adapts could come to. */
 const otherBatchWrites = [100, 1_000, 10_000];
 
