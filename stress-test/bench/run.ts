@@ -1,4 +1,5 @@
 /** What a row gets, and what rows share. */
+import { needs } from '../../test/programs.ts';
 import { alternate } from './alternate.ts';
 import type { FigureKind, Figures } from './figures.ts';
 import { type Measurement, measure, untilStored } from './measurement.ts';
@@ -16,6 +17,13 @@ export interface Run {
 /** The names that contenders have in every row; `figures.ts` puts the first one in front. */
 export const ours = 'ours';
 export const staticExpress = 'static Express';
+
+/** Notes instead of figures which of `parts` are not on this machine. @returns whether one is missing. */
+export function noteMissing({ figures }: Run, row: string, ...parts: Parameters<typeof needs>): boolean {
+  const { skip } = needs(...parts);
+  if (skip) figures.note(`${row}: ${skip}`);
+  return skip !== false;
+}
 
 /** Starts every subject, and ends them after `use`. */
 export async function withSubjects<Name extends string, Kind extends Subject>(
@@ -54,6 +62,11 @@ export async function measureWrk(
       p99Ms: worst('p99Ms'),
     };
   });
+}
+
+/** A load of wrk that nobody looks at, so that the code is compiled. */
+export async function warm(subject: Subject, { warmSeconds }: Scale): Promise<void> {
+  await measureWrk(subject, { connections: 256, seconds: warmSeconds });
 }
 
 /**

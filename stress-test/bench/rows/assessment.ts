@@ -1,23 +1,17 @@
 /** The assessment's script with its stages shortened, k6 and everything else on this machine, beside a static answer. */
-import { needs } from '../../../test/programs.ts';
 import { alternate } from '../alternate.ts';
 import { runK6 } from '../k6.ts';
 import { measure } from '../measurement.ts';
-import { addMeasurement, measureWrk, ours, type Run, staticExpress, withSubjects } from '../run.ts';
+import { addMeasurement, noteMissing, ours, type Run, staticExpress, warm, withSubjects } from '../run.ts';
 import { startStatic, startSystem } from '../subjects.ts';
 
 const row = 'assessment' as const;
 
-export async function measureAssessment({ scale, figures, say }: Run): Promise<void> {
-  const { skip } = needs('k6');
-  if (skip) {
-    figures.note(`${row}: ${skip}`);
-    return;
-  }
+export async function measureAssessment(run: Run): Promise<void> {
+  const { scale, figures, say } = run;
+  if (noteMissing(run, row, 'k6')) return;
   await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, async (subjects) => {
-    for (const subject of Object.values(subjects)) {
-      await measureWrk(subject, { connections: 256, seconds: scale.warmSeconds });
-    }
+    for (const subject of Object.values(subjects)) await warm(subject, scale);
     await alternate(scale.rounds, Object.entries(subjects), async ([name, subject], round) => {
       say(`round ${round + 1} of ${scale.rounds}: ${name}`);
       const [baseUrl = ''] = subject.urls;

@@ -1,7 +1,6 @@
 /** The whole system with the project's emulator, which keeps what it confirms, and with Google's, which does not. */
 import { startGoogleEmulator } from '../../../test/parts.ts';
-import { needs } from '../../../test/programs.ts';
-import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
+import { addMeasurement, alternateWrk, noteMissing, ours, type Run, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
 
 const row = 'brokers' as const;
@@ -15,11 +14,7 @@ const variants = [
 
 export async function measureBrokers(run: Run): Promise<void> {
   const { scale, figures } = run;
-  const { skip } = needs('googleEmulator');
-  if (skip) {
-    figures.note(`${row}: ${skip}`);
-    return;
-  }
+  if (noteMissing(run, row, 'googleEmulator')) return;
   for (const { prefix, env, target } of variants) {
     const starts = {
       [ours]: () => startSystem({ env }),

@@ -1,23 +1,19 @@
 /** The assessment's users and thresholds with think time, so that neither k6 nor the machine is what is measured. */
-import { needs } from '../../../test/programs.ts';
 import { readK6Run } from '../../k6-run.ts';
 import { addAudit } from '../arrival.ts';
 import { type K6Result, runK6 } from '../k6.ts';
 import { measure } from '../measurement.ts';
-import { addMeasurement, measureWrk, ours, type Run, withSubjects } from '../run.ts';
+import { addMeasurement, noteMissing, ours, type Run, warm, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
 
 const row = 'think' as const;
 
-export async function measureThink({ scale, figures, say }: Run): Promise<void> {
-  const { skip } = needs('k6');
-  if (skip) {
-    figures.note(`${row}: ${skip}`);
-    return;
-  }
+export async function measureThink(run: Run): Promise<void> {
+  const { scale, figures, say } = run;
+  if (noteMissing(run, row, 'k6')) return;
   const args = [...scale.k6Args, '-e', `THINK_TIME=${scale.thinkSeconds}`, '-e', 'RECORD=true'];
   await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
-    await measureWrk(system, { connections: 256, seconds: scale.warmSeconds });
+    await warm(system, scale);
     for (let round = 0; round < scale.rounds; round++) {
       say(`round ${round + 1} of ${scale.rounds}`);
       const [baseUrl = ''] = system.urls;

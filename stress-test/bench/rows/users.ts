@@ -10,7 +10,7 @@ import { writesPerRequest } from '@assessment/api/envelope';
 import { createFolder } from '../../../test/process.ts';
 import { driveLoad, readApiClock } from '../../load.ts';
 import { addAudit } from '../arrival.ts';
-import { addMeasurement, measureWrk, ours, type Run, withSubjects } from '../run.ts';
+import { addMeasurement, measureWrk, ours, type Run, warm, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
 
 const row = 'users' as const;
@@ -21,7 +21,7 @@ export async function measureUsers(run: Run): Promise<void> {
   const { scale, say } = run;
   await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
     say('warming');
-    await measureWrk(system, { connections: 256, seconds: scale.warmSeconds });
+    await warm(system, scale);
     for (let round = 0; round < scale.rounds; round++) {
       say(`round ${round + 1} of ${scale.rounds}`);
       await measureRound(run, system);
