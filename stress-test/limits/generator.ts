@@ -1,14 +1,14 @@
 /**
  * A load generator as a process of its own, so that it can be kept off the CPU of what it loads: GET requests with as
- * little work as possible for each. It prints one JSON line a second, and one for the whole run.
+ * little work as possible for each. It prints one JSON line a second, and one for the whole run or why there is none.
  *
- * The connections are opened first, and the run begins when each has been answered once. Closed loop (`patient` or
- * `impatient`): each sends its next request when the last is answered; after a refusal a patient one waits as long as
- * Retry-After says, or up to twice that. Open loop (a rate): requests are due at a fixed rate whatever is answered; one is sent on the
- * connection that is idle for longest, and its time runs from when it was due. One that finds none counts as `unsent`.
- * A connection that is closed is opened again.
+ * The connections are opened first, and the run begins when each has been answered once; there is none when that takes
+ * longer than OPEN_SECONDS. Closed loop (`patient` or `impatient`): each sends its next request when the last is
+ * answered; after a refusal a patient one waits as long as Retry-After says, or up to twice that. Open loop (a rate):
+ * requests are due at a fixed rate whatever is answered; one is sent on the connection that is idle for longest, and its
+ * time runs from when it was due. One that finds none counts as `unsent`. A connection that is closed is opened again.
  *
- *   node stress-test/limits/generator.ts URL CONNECTIONS SECONDS patient|impatient|RATE
+ *   node stress-test/limits/generator.ts URL CONNECTIONS SECONDS patient|impatient|RATE OPEN_SECONDS
  */
 import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -34,10 +34,11 @@ interface Latency {
   max: number;
 }
 
-const [target = '', connectionsText, secondsText, pace = ''] = process.argv.slice(2);
+const [target = '', connectionsText, secondsText, pace = '', openSecondsText] = process.argv.slice(2);
 const url = new URL(target);
 const connectionsMax = Number(connectionsText);
 const durationMs = Number(secondsText) * 1_000;
+const openSeconds = Number(openSecondsText);
 const isPatient = pace === 'patient';
 const rate = isPatient || pace === 'impatient' ? undefined : Number(pace);
 const requestOf = (path: string) => `GET ${path} HTTP/1.1\r\nHost: ${url.host}\r\n\r\n`;
@@ -163,8 +164,19 @@ function openMissing(): void {
   for (let opened = 0; opened < connectsPerTick && connectionCount < connectionsMax; opened++) open();
 }
 
+/** A pipe takes 64 KiB at once, and what is left of a long line would go down with the process. */
+function end(line: object): Promise<never> {
+  return new Promise(() => process.stdout.write(`${JSON.stringify(line)}\n`, () => process.exit()));
+}
+
 const opening = setInterval(openMissing, tickMs);
-while (idle.size < connectionsMax) await pause(tickMs);
+const openUntil = performance.now() + openSeconds * 1_000;
+while (idle.size < connectionsMax && performance.now() < openUntil) await pause(tickMs);
+if (idle.size < connectionsMax) {
+  process.exitCode = 1;
+  const answered = `${idle.size} of ${connectionsMax} connections to ${url.host}`;
+  await end({ failure: `Only ${answered} were answered within ${openSeconds} s.` });
+}
 const startedAt = performance.now();
 isSending = true;
 if (rate === undefined) {
@@ -190,5 +202,4 @@ clearInterval(opening);
 clearInterval(reporting);
 const giveUpAt = performance.now() + drainMs;
 while (underWay > 0 && performance.now() < giveUpAt) await pause(tickMs);
-// A pipe takes 64 KiB at once, and what is left of a long line would go down with the process.
-process.stdout.write(`${JSON.stringify({ whole: { ...summary(whole), ids } })}\n`, () => process.exit());
+await end({ whole: { ...summary(whole), ids } });

@@ -45,6 +45,21 @@ describe('the load', () => {
     return { url, counts: () => ({ accepted: confirmed, refused }), close: () => server.close() };
   }
 
+  test('is given up when its connections cannot all be opened', async (context) => {
+    const server = createServer((_request, response) => {
+      response.setHeader('Content-Length', 2).end('{}');
+    }).listen(0, '127.0.0.1');
+    context.after(() => server.close());
+    server.maxConnections = 2;
+    await once(server, 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const options = { connections: 3, seconds: 1, pace: 'patient', openSeconds: 1 } as const;
+    await assert.rejects(runLoad(`http://${host}/`, options, []), {
+      name: 'NotJudged',
+      message: `Only 2 of 3 connections to ${host} were answered within 1 s.`,
+    });
+  });
+
   test('has no latency of what was never answered', async () => {
     const server = await startServer();
     const { refusedMs } = await runLoad(server.url, { connections: 1, seconds: 1, pace: 1 }, []);
