@@ -31,6 +31,11 @@ export const configSchema = z.object({
   PUBLISH_TIMEOUT_MS: integer(5_000, { min: 100, max: 60_000 }),
   /** Publish calls under way at once; what arrives meanwhile shares the next envelope (publisher.ts). */
   PUBLISH_CONCURRENCY: integer(4, { min: 1, max: 1_000 }),
+  /**
+   * Between two publish calls, unless an envelope is full. At 2,000 requests a second 5 ms save a sixth of all CPU
+   * against none, and 10 ms little more for 4 ms on every answer (SOLUTION.md).
+   */
+  PUBLISH_INTERVAL_MS: integer(5, { min: 0, max: 50 }),
   /** Writes of requests that share an envelope; 5 is one request an envelope, to be measured against. */
   ENVELOPE_WRITES_MAX: integer(envelopeWritesMax, { min: 1, max: envelopeWritesMax }),
   /** 12,000 requests of 1.4 kB each are 17 MB, and about 50 MB as objects; what is over gets 503. */

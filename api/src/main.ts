@@ -47,6 +47,7 @@ const publisher = createPublisher(
   {
     timeoutMs: config.PUBLISH_TIMEOUT_MS,
     concurrency: config.PUBLISH_CONCURRENCY,
+    intervalMs: config.PUBLISH_INTERVAL_MS,
     envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
     bytesMax: config.PUBLISH_BYTES_MAX,
     createTravel: (origins) => createTravel(origins, tracing),

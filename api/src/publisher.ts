@@ -1,12 +1,11 @@
 /**
  * Publishes writes and says when the broker holds them.
  *
- * Group commit: while fewer than `concurrency` publish calls are under way, an envelope leaves in the turn
- * of the event loop in which its first write arrived. While all are under way, writes wait and share the
- * next envelope. So an idle api adds no delay and needs no linger time, and a busy one makes envelopes as
- * large as its load is high.
+ * Group commit: an envelope leaves in the turn of the event loop in which its first write arrived, but not sooner than
+ * `intervalMs` after the one before it, unless it is full, and never while `concurrency` publish calls are under way.
+ * Until then writes share it. So an idle api adds no delay, and a busy one makes envelopes as large as its load is high.
  *
- * A group of writes is `filling` → `waiting` (full, every call is busy) → `sent` → confirmed or failed.
+ * A group of writes is `filling` → `waiting` (the next did not fit) → `sent` → confirmed or failed.
  * One deadline runs from its first write on. What is still unsent then was never held and never will be;
  * what was sent without an answer may be held, and its ids make a second arrival harmless.
  *
@@ -26,6 +25,8 @@ export interface PublisherOptions {
   timeoutMs: number;
   /** Calls of `send` under way at once. */
   concurrency: number;
+  /** Between the start of a call and the next one with an envelope that is not full. */
+  intervalMs: number;
   /** Writes from which on an envelope is full; a request's own writes are never split. */
   envelopeWritesMax: number;
   /** Bytes of all writes that wait for their confirmation. */
@@ -85,6 +86,9 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
   const waiting: Group[] = [];
   let bytesOutstanding = 0;
   let callsUnderWay = 0;
+  /** When a call was begun last, and the timer for the next one. */
+  let sentAt = Number.NEGATIVE_INFINITY;
+  let pause: NodeJS.Timeout | undefined;
   let isFlushScheduled = false;
   let isClosed = false;
   const idle = Promise.withResolvers<void>();
@@ -105,6 +109,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     if (filling && !filling.canFit(writes, bytes, options.envelopeWritesMax)) {
       waiting.push(filling);
       filling = undefined;
+      flush();
     }
     filling ??= createGroup();
     for (const write of writes) filling.envelope.add(write);
@@ -140,15 +145,34 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
 
   function flush(): void {
     while (callsUnderWay < options.concurrency) {
-      const group = waiting.shift() ?? filling;
+      const group = waiting.shift() ?? takeFilling();
       if (!group) return;
-      if (group === filling) filling = undefined;
       void sendGroup(group);
     }
   }
 
+  /** The group that fills, once it may leave; what is too early is asked for again when its time has come. */
+  function takeFilling(): Group | undefined {
+    if (!filling) return;
+    const waitMs = sentAt + options.intervalMs - performance.now();
+    if (waitMs > 0 && filling.envelope.count < options.envelopeWritesMax) {
+      pause ??= setTimeout(() => {
+        pause = undefined;
+        flush();
+      }, waitMs);
+      return;
+    }
+    clearTimeout(pause);
+    pause = undefined;
+    const group = filling;
+    filling = undefined;
+    return group;
+  }
+
   async function sendGroup(group: Group): Promise<void> {
     callsUnderWay++;
+    const start = performance.now();
+    sentAt = start;
     group.isSent = true;
     const travel = group.origins && options.createTravel?.(group.origins);
     const envelope: SentEnvelope = {
@@ -156,7 +180,6 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
       writes: () => group.envelope.writes(),
       attributes: travel?.attributes,
     };
-    const start = performance.now();
     try {
       const messageId = await send(group.envelope.encode(), travel?.attributes);
       travel?.end();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import {
   createRecord,
   createWrites,
@@ -33,6 +34,7 @@ function createBroker() {
 const options: PublisherOptions = {
   timeoutMs: 60_000,
   concurrency: 1,
+  intervalMs: 0,
   envelopeWritesMax,
   bytesMax: 1024 * 1024,
 };
@@ -90,6 +92,37 @@ test('splits at the largest number of writes of an envelope', async () => {
   assert.equal(decodeEnvelope(broker.sent[1]?.data ?? Buffer.alloc(0)).length, 5);
   for (const { confirm } of broker.sent) confirm();
   await Promise.all(published);
+});
+
+test('waits for the interval between two envelopes, unless one is full', async () => {
+  const broker = createBroker();
+  const limits = { concurrency: 3, intervalMs: 600_000, timeoutMs: 600_000, envelopeWritesMax: 10 };
+  const publisher = createPublisher(broker.send, { ...options, ...limits });
+  const publish = () => publisher.publish(createWrites(new Date()));
+  const countsOf = () => broker.sent.map(({ data }) => decodeEnvelope(data).length);
+  const answers = [publish()];
+  await broker.receive(1);
+  answers.push(publish());
+  broker.sent[0]?.confirm();
+  await answers[0];
+  await setImmediate();
+  assert.deepEqual(countsOf(), [5], 'the second waits, although no call is under way');
+  answers.push(publish(), publish(), publish());
+  await broker.receive(3);
+  assert.deepEqual(countsOf(), [5, 10, 10], 'what is full leaves');
+  for (const { confirm } of broker.sent) confirm();
+  await Promise.all(answers);
+});
+
+test('sends what was too early when its time has come', async () => {
+  const broker = createBroker();
+  const publisher = createPublisher(broker.send, { ...options, concurrency: 3, intervalMs: 20 });
+  const answers = [publisher.publish(createWrites(new Date()))];
+  await broker.receive(1);
+  answers.push(publisher.publish(createWrites(new Date())));
+  await broker.receive(2);
+  for (const { confirm } of broker.sent) confirm();
+  await Promise.all(answers);
 });
 
 test('never splits the writes of one request, however small an envelope may be', async () => {

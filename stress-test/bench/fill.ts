@@ -19,6 +19,7 @@ const topic = openTopic(pubsub, names.topic, { timeoutMs });
 const publisher = createPublisher((data) => topic.publishMessage({ data }), {
   timeoutMs,
   concurrency: 4,
+  intervalMs: 0,
   envelopeWritesMax: 1_000,
   bytesMax: 64 * 1024 * 1024,
 });
