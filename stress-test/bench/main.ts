@@ -41,18 +41,24 @@ async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise
   await createOutFolder(folder);
   const machine = describeMachine();
   const figures = new Figures();
-  for (const row of rows) {
-    const say = (text: string) => showProgress(`${row}: ${text}`);
-    await measures[row]({ scale, figures, say });
-  }
-  endProgress();
   const head = [
     `Medians of ${scale.rounds} rounds (least–most), everything of a row in turn. The ratio is how many times better ours is.`,
     ...(isQuick ? ['Quick: too short to be quoted.'] : []),
   ];
-  process.stdout.write(writeReport(figures, { machine, head, rows, titles }));
-  writeFileSync(join(folder, 'bench.json'), `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
-  writeFileSync(join(folder, 'bench.svg'), writePlot(figures.all, machine));
+  const measured: RowName[] = [];
+  try {
+    for (const row of rows) {
+      const say = (text: string) => showProgress(`${row}: ${text}`);
+      await measures[row]({ scale, figures, say });
+      measured.push(row);
+      writeFileSync(join(folder, 'bench.json'), `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
+      writeFileSync(join(folder, 'bench.svg'), writePlot(figures.all, { machine, titles }));
+    }
+  } finally {
+    // A row that fails does not take with it what took an hour before.
+    endProgress();
+    process.stdout.write(writeReport(figures, { machine, head, rows: measured, titles }));
+  }
   return exitCodes.passed;
 }
 

@@ -13,7 +13,13 @@ const gap = 10;
 const colours = ['#2563eb', '#94a3b8', '#64748b', '#cbd5e1'];
 const text = { large: 'font-size="15" font-weight="bold"', plain: 'font-size="11"' } as const;
 
-export function writePlot(figures: readonly Figure[], machine: Machine): string {
+export interface Caption {
+  machine: Machine;
+  /** What stands over a row. */
+  titles: Readonly<Record<string, string>>;
+}
+
+export function writePlot(figures: readonly Figure[], { machine, titles }: Caption): string {
   const shown = figures.filter(
     ({ values, target }) => Object.keys(values).length > 1 || target !== undefined,
   );
@@ -23,12 +29,14 @@ export function writePlot(figures: readonly Figure[], machine: Machine): string 
     parts.push(`<text x="${x}" y="${y}" ${style}>${escapeXml(line)}</text>`);
   };
   put(10, `Commit ${machine.commit}, ${machine.cores} cores of ${machine.processor}`, text.large);
+  y += 20;
+  put(10, 'Bars: medians. Lines: from the least to the most. Red: what must be reached.', text.plain);
   let row = '';
   for (const figure of shown) {
     if (figure.row !== row) {
       row = figure.row;
       y += 34;
-      put(10, row, text.large);
+      put(10, `${row}: ${titles[row]}`, text.large);
       y += 8;
     }
     parts.push(...drawStrip(figure, y));
