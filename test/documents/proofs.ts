@@ -102,7 +102,6 @@ export const others: [beginning: string, proof: Proof | { unproven: string }][] 
     'k6 run --vus 100',
     { by: 'stress-test/test/stress-test.test.ts', text: "'--vus', '20', '--duration', '1s'" },
   ],
-  ['k6 run -e API_TOKEN=', { by: 'stress-test/test/stress-test.test.ts', text: "'-e', 'API_TOKEN=" }],
   [
     'curl -X PUT http://127.0.0.1:8085/',
     { by: 'emulator/conformance/readme.test.ts', text: "blocksOf('sh')" },
