@@ -13,7 +13,7 @@ import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import { reasonOf, StartError } from './start-error.ts';
 
-/** Time to store what is leased; the writer's client extends it while MongoDB is slow. */
+/** For whoever pulls without asking for leases of another length; the writer's stream asks for 10 s and extends them. */
 const ackDeadlineSeconds = 60;
 
 /** The longest of the real Pub/Sub, then the longest of Google's emulator 0.8.20, which refuses that. */
