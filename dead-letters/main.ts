@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { formatCount } from '../command-line/count.ts';
 import { BadUsage, hintOf } from '../command-line/flags.ts';
 import { endProgress, showProgress } from '../command-line/progress.ts';
+import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
 import { reasonOf } from '../local/start-error.ts';
 import { type Done, drop, find, list, replay } from './commands.ts';
 import { type Leases, openLeases } from './leases.ts';
@@ -14,7 +15,7 @@ import type { Letter } from './letter.ts';
 import { type DeadLettersOptions, help, readOptions } from './options.ts';
 import { formatDone, formatLetter, formatListing } from './report.ts';
 
-const exitCodes = { done: 0, notAll: 1, nothing: 2, interrupted: 130 } as const;
+const exitCodes = { done: 0, notAll: 1, nothing: 2, interrupted: interruptedExitCode } as const;
 
 /** As the writer's, for a letter: the client tries for so long before it gives up. */
 const publishTimeoutMs = 10_000;
@@ -100,8 +101,7 @@ function describeFailure(error: unknown, where: string): string {
 }
 
 const stopping = new AbortController();
-process.once('SIGINT', () => stopping.abort());
-process.once('SIGTERM', () => stopping.abort());
+onStopSignals({ onFirst: () => stopping.abort() });
 try {
   const options = readOptions(process.argv.slice(2));
   if (options === 'help') process.stdout.write(help);

@@ -28,7 +28,7 @@ A replayed letter that the writer cannot store comes back as a new one, and is n
 Replaying is safe to repeat: the ids of its documents were made before, so none is stored twice.
 
 Exit code: 0 done, 1 not all of it done, 2 nothing was done (bad usage, or a broker that does not answer),
-130 stopped by Ctrl-C or SIGTERM.
+130 stopped by Ctrl-C or SIGTERM, which gives the letters back; a second one does not wait for that.
 
 Examples:
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 npm run dead-letters -- list --limit 20

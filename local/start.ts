@@ -1,5 +1,6 @@
 /** `npm start`: config → run state → guard → what an earlier start left → stack → until a signal → stop. */
 import { parseFlags, readOptionsOrExit } from '../command-line/flags.ts';
+import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
 import { help, readConfig } from './config.ts';
 import { printEndpoints } from './endpoints.ts';
 import { startGuard } from './guard-pipe.ts';
@@ -7,7 +8,6 @@ import { reportEarlier } from './leftovers.ts';
 import { openRunState, type RunState } from './run-state.ts';
 import { createStack } from './stack.ts';
 import { StartError } from './start-error.ts';
-import { onStopSignals } from './stop-signals.ts';
 import { createTerminal } from './terminal.ts';
 
 /** After a second Ctrl-C; what SIGKILL has not ended by then is left to the guard. */
@@ -36,7 +36,7 @@ onStopSignals({
   onSecond() {
     terminal.line('Stopping at once.');
     stack.kill();
-    setTimeout(() => process.exit(130), killTimeoutMs);
+    setTimeout(() => process.exit(interruptedExitCode), killTimeoutMs);
   },
 });
 

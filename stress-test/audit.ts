@@ -30,6 +30,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { formatCount } from '../command-line/count.ts';
 import { endProgress, showProgress } from '../command-line/progress.ts';
+import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
 import { awaitArrival } from './arrival.ts';
 import { exitCodes, runCommand } from './command.ts';
 import { findProblems, firstSecond, idsCount } from './judgement.ts';
@@ -78,8 +79,8 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
   const first = firstSecond({ beganAt });
   const documentsBefore = await records.countFrom(first, first);
   const stopping = new AbortController();
-  const stop = () => stopping.abort();
-  process.once('SIGINT', stop);
+  let isLoading = true;
+  onStopSignals({ onFirst: () => (isLoading ? stopping.abort() : process.exit(interruptedExitCode)) });
   const seconds = load.durationMs / 1000;
   console.error(`load: ${load.connections} connections to ${load.baseUrl} for ${seconds} s, Ctrl-C ends it`);
   const run = await driveLoad(
@@ -91,7 +92,7 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
     },
     beganAt,
   );
-  process.off('SIGINT', stop);
+  isLoading = false;
   endProgress();
   console.error(`load: ${describe(run)}`);
   return { run, documentsBefore };

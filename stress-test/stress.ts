@@ -1,7 +1,9 @@
 /** The stress test from end to end: k6, then the audit, then one verdict. `npm run stress -- --help` says how. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
 import { findK6 } from '../test/programs.ts';
 import { exitCodes, runCommand } from './command.ts';
 import { k6Arguments, k6ExitCodes } from './k6-command.ts';
@@ -29,42 +31,45 @@ async function stress(options: StressOptions): Promise<number> {
   const [summary, ids] = [join(options.folder, 'summary.json'), join(options.folder, 'ids.txt')];
   await Promise.all([summary, ids].map((file) => rm(file, { force: true })));
 
-  // Ctrl-C reaches k6 too, which ends its load and sums it up.
-  const ignore = () => {};
-  process.once('SIGINT', ignore);
-  const code = await runK6(k6, options, { summary, ids });
-  process.off('SIGINT', ignore);
-  const hasRun = Object.values<number>(k6ExitCodes).includes(code);
-  if (!hasRun) throw new NotJudged(`k6 ended with ${code}`);
+  let running = startK6(k6, options, { summary, ids });
+  let isLoading = true;
+  process.once('exit', () => running.kill('SIGKILL'));
+  // k6 ends its load at it, and sums it up.
+  onStopSignals({ onFirst: () => (isLoading ? running.kill('SIGINT') : process.exit(interruptedExitCode)) });
+  const code = await exitCodeOf(running);
+  isLoading = false;
+  const hasRun = Object.values<number | null>(k6ExitCodes).includes(code);
+  if (!hasRun) throw new NotJudged(`k6 ended with ${code ?? 'a signal'}`);
 
   const thresholds = await readThresholds(summary);
-  const auditCode = await run(process.execPath, [
-    join(import.meta.dirname, 'audit.ts'),
-    ...['--summary', summary, '--ids', ids, ...options.auditArgs],
-  ]);
-  if (auditCode === exitCodes.notJudged) throw new NotJudged('The audit judged nothing.');
+  running = startAudit([...['--summary', summary, '--ids', ids], ...options.auditArgs]);
+  const auditCode = await exitCodeOf(running);
   const isAuditPassed = auditCode === exitCodes.passed;
+  if (!isAuditPassed && auditCode !== exitCodes.failed) throw new NotJudged('The audit judged nothing.');
   process.stdout.write(formatVerdict(thresholds, isAuditPassed));
   const isPassed = isAuditPassed && thresholds.every((threshold) => threshold.isPassed);
   return isPassed ? exitCodes.passed : exitCodes.failed;
 }
 
 /** Its progress and its own summary are on the terminal; without one there is only the summary. */
-function runK6(k6: string, options: StressOptions, files: K6Files): Promise<number> {
+function startK6(k6: string, options: StressOptions, files: K6Files): ChildProcess {
   const quiet = process.stderr.isTTY ? [] : ['--quiet'];
-  return run(k6, k6Arguments(files, [...quiet, ...options.k6Args]), {
-    ...options.k6Environment,
-    RECORD: 'true',
+  return spawn(k6, k6Arguments(files, [...quiet, ...options.k6Args]), {
+    stdio: 'inherit',
+    env: { ...process.env, ...options.k6Environment, RECORD: 'true' },
+    // Out of reach of the terminal's Ctrl-C: at a second one beside that which is passed on, k6 leaves no summary.
+    detached: true,
   });
 }
 
-/** @returns its exit code, or what a shell says of a signal. */
-async function run(command: string, args: string[], env: Record<string, string> = {}): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
-  child.once('error', reject);
-  child.once('exit', (code) => resolve(code ?? 130));
-  return promise;
+function startAudit(args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [join(import.meta.dirname, 'audit.ts'), ...args], { stdio: 'inherit' });
+}
+
+/** @returns null when a signal has ended it. */
+async function exitCodeOf(child: ChildProcess): Promise<number | null> {
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return code;
 }
 
 await runCommand({

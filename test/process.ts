@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 
 export interface ProcessOptions {
   command: string;
@@ -43,6 +44,9 @@ const startTimeoutMs = 60_000;
 
 /** Longer than the 20 s that a drain may take. */
 const stopTimeoutMs = 30_000;
+
+/** Long enough that both are seen, by a program that looks. */
+const npmDelayMs = 5;
 
 const outputCharactersMax = 256 * 1024;
 
@@ -100,6 +104,18 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     },
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };
+}
+
+/** npm passes on a Ctrl-C that the terminal has sent already: one press arrives twice. */
+export async function pressCtrlC(pid: number): Promise<void> {
+  process.kill(pid, 'SIGINT');
+  await pause(npmDelayMs);
+  try {
+    process.kill(pid, 'SIGINT');
+  } catch (error) {
+    // It has ended at the first.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 async function launch(options: ProcessOptions) {

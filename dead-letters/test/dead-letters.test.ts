@@ -11,7 +11,7 @@ import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub } from '@google-cloud/pubsub';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import { type Broker, startEmulator, startGoogleEmulator } from '../../test/parts.ts';
-import { findFreePort } from '../../test/process.ts';
+import { findFreePort, pressCtrlC } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/until.ts';
 
@@ -115,7 +115,7 @@ for (const [what, start, options, isWhole] of [
         () => runJson('list'),
         ({ letters }) => letters.length === 0,
       );
-      child.kill('SIGINT');
+      await pressCtrlC(child.pid as number);
       assert.deepEqual(await exited, [130, null]);
       assert.deepEqual(idsOf(await runJson('list')), ids);
       await dropAll();

@@ -8,7 +8,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
-import { createFolder, startProcess } from '../../test/process.ts';
+import { createFolder, pressCtrlC, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { request } from '../../test/requests.ts';
 import { until } from '../../test/until.ts';
@@ -86,7 +86,7 @@ async function auditKilledWriter(name: string) {
   mongoDb.resume();
   await writer.restart();
   await confirmMore(50);
-  process.kill(audit.pid(), 'SIGINT');
+  await pressCtrlC(audit.pid());
   const exitCode = await audit.exited();
   return { exitCode, output: audit.output() };
 }

@@ -1,13 +1,16 @@
 /** `npm run stress` from end to end: k6, the audit and the verdict, against real parts. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { BadUsage } from '../../command-line/flags.ts';
-import { createFolder } from '../../test/process.ts';
+import { createFolder, pressCtrlC } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { startSystem } from '../../test/system.ts';
+import { until } from '../../test/until.ts';
+import { readMetric } from '../metric.ts';
 import { NotJudged } from '../run.ts';
 import { readStressOptions } from '../stress-options.ts';
 import { formatVerdict, readThresholds } from '../thresholds.ts';
@@ -61,6 +64,48 @@ describe('npm run stress', needs('mongodb', 'k6'), () => {
     const { exitCode, stderr } = await runStress(['--base-url', 'http://127.0.0.1:1'], nowhere);
     assert.match(stderr, /go install go\.k6\.io\/k6@/);
     assert.equal(exitCode, 2);
+  });
+
+  /** Resolves when its load is under way. */
+  async function startStress(context: TestContext, ...args: string[]) {
+    const system = await startSystem();
+    const where = ['--base-url', system.api.url, '--out', createFolder()];
+    const load = ['--users', '5', '--duration', '1m'];
+    const child = spawn(process.execPath, [program, ...where, ...load, ...args], {
+      env: { ...process.env, MONGODB_URI: system.mongoDb.uri },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    context.after(async () => {
+      child.kill('SIGKILL');
+      await system.stop();
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (text) => {
+        output += text;
+      });
+    }
+    await until(
+      () => readMetric(system.api.url, 'api_writes_confirmed_total'),
+      (writes) => writes > 500,
+    );
+    return { child, pid: child.pid as number, closed: once(child, 'close'), output: () => output };
+  }
+
+  test('Ctrl-C ends the load early, and its audit and the verdict follow', async (context) => {
+    const { pid, closed, output } = await startStress(context, '--quiet', '2s');
+    await pressCtrlC(pid);
+    await closed;
+    assert.match(output(), /✓ audit: every confirmed id is stored exactly once\n\n(PASS|FAIL)\n$/);
+  });
+
+  test('Ctrl-C once more does not wait for the audit', async (context) => {
+    const { child, pid, closed, output } = await startStress(context, '--quiet', '5m');
+    await pressCtrlC(pid);
+    await until(output, (text) => text.includes('waiting until what was confirmed is stored'));
+    await until(() => !child.kill('SIGINT'));
+    await closed;
+    assert.equal(child.exitCode, 130, output());
   });
 
   test('a file that is no summary of k6 is not judged', async () => {
