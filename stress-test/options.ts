@@ -23,7 +23,8 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
 API_TOKEN is the api's bearer token, where it wants one.
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
 The writer has to be running, and nothing else may write meanwhile.
-Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
+130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run audit -- --base-url http://127.0.0.1:3000 --duration 10s

@@ -20,7 +20,8 @@ export const help = `Runs the stress test in k6, then the audit, and says whethe
 
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
 k6 is looked for on PATH and where \`go install\` puts it. Ctrl-C ends the load early; the audit follows.
-Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
+130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run stress -- --base-url http://127.0.0.1:3000 --users 100 --duration 30s

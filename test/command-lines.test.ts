@@ -1,10 +1,14 @@
 /** What every command line has in common: --help with examples, exit codes, and a flag that it does not know. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createFolder } from './process.ts';
+import { createFolder, pressCtrlC } from './process.ts';
+import { needs } from './programs.ts';
 import { scriptFiles } from './scripts.ts';
+import { until } from './until.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -19,6 +23,9 @@ const programs: Record<string, string> = {
 function nameOf(script: string): string {
   return script === 'start' ? 'npm start --' : `npm run ${script} --`;
 }
+
+/** Computed at once, or ended by Ctrl-C as they should be. */
+const notInterrupted = ['stress-test/capacity/main.ts', 'local/declare.ts', 'emulator/src/main.js'];
 
 /** Types are stripped once for all of them. */
 const env = { ...process.env, NODE_COMPILE_CACHE: createFolder() };
@@ -42,9 +49,22 @@ for (const [command, file] of Object.entries(programs)) {
     assert.ok(usage.includes(`\n  ${name}`), `the usage names ${name}`);
     assert.match(usage, /^ *--help +this text$/m);
     assert.match(helped.stdout, /^Exit code: 0 [\s\S]* 2 /m);
+    assert.equal(/^Exit code: [\s\S]*\s130 stopped/m.test(helped.stdout), !notInterrupted.includes(file));
     assert.ok(examples.includes(name), `there is an example of ${name}`);
 
     const stderr = `Unknown option '--nonsense'\n${command} --help says more\n`;
     assert.deepEqual(refused, { code: 2, stdout: '', stderr });
   });
 }
+
+test('Ctrl-C ends what a measurement has started, with 130', needs('mongodb'), async (context) => {
+  const TMPDIR = createFolder();
+  const file = join(root, 'stress-test/bench/dashboard.ts');
+  const child = spawn(process.execPath, [file], { env: { ...env, TMPDIR }, stdio: 'ignore' });
+  context.after(() => child.kill());
+  const exited = once(child, 'exit');
+  await until(() => readdirSync(TMPDIR).length > 0);
+  await pressCtrlC(child.pid as number);
+  assert.deepEqual(await exited, [130, null]);
+  assert.deepEqual(readdirSync(TMPDIR), []);
+});

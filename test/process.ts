@@ -9,6 +9,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { interruptedExitCode } from '../command-line/stop-signals.ts';
 
 export interface ProcessOptions {
   command: string;
@@ -58,7 +59,10 @@ process.once('exit', () => {
   // A child that is just being killed may still write.
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+// Not once: npm passes the terminal's SIGINT on, and the second one must not kill what the handler above does.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => process.exit(interruptedExitCode));
+}
 
 /** An empty folder, removed when this process ends. */
 export function createFolder(): string {

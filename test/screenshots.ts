@@ -17,7 +17,7 @@ const usage = `Takes the README's pictures of the dashboard.
   --help         this text
 
 Needs chromium on PATH, and MongoDB as the tests do.
-Exit code: 0 taken, 1 not, 2 bad usage.
+Exit code: 0 taken, 1 not, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run screenshots

@@ -15,7 +15,8 @@ export const help = `The emulator measured beside Google's (when java and gcloud
 
 Everything is on this machine, in TMPDIR: 6 GB at the most, removed afterwards. The row limits wants root and
 cgroup v1. About 10 minutes; Ctrl-C ends all that was started.
-Exit code: 0 measured, whether or not the targets are reached, 1 a run failed, 2 bad usage.
+Exit code: 0 measured, whether or not the targets are reached, 1 a run failed, 2 bad usage,
+130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run bench:emulator -- --quick --only=official,start

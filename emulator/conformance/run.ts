@@ -19,8 +19,8 @@ const usage = `Runs the conformance suite over the wire.
   --write             writes the tables into emulator/README.md; only for a whole run against both
   --help              this text
 
-Exit code: 0 all is as it should be, 1 a result is not, 2 bad usage. Of this emulator, and of one at an address, each
-check has to pass; Google's has to do what is written down of it.
+Exit code: 0 all is as it should be, 1 a result is not, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM. Of this emulator, and
+of one at an address, each check has to pass; Google's has to do what is written down of it.
 
 Examples:
   npm run conformance

@@ -15,7 +15,7 @@ const help = `Measures what ten viewers of the dashboard cost api, writer, emula
   --help   this text
 
 Everything runs on this machine, on free ports of loopback. A minute and a half; Ctrl-C ends all that was started.
-Exit code: 0 measured, 1 the run failed, 2 bad usage.
+Exit code: 0 measured, 1 the run failed, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   ${command}

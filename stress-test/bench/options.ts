@@ -22,7 +22,7 @@ ${rowNames.map((row) => `  ${row.padEnd(16)}${titles[row]}`).join('\n')}
 Needs wrk and, for two rows, k6. Everything runs on this machine, on free ports of loopback, in folders of its own
 that are removed at the end, up to 15 GB of TMPDIR. Ctrl-C ends all that was started.
 Exit code: 0 measured, whether or not a figure reaches what it must; 1 a run failed; 2 bad usage, or a part is not
-there.
+there; 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run bench -- --only steady --rounds 5

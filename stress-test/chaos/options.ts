@@ -16,7 +16,9 @@ export const help = `Breaks the whole system and proves that nothing is lost: ev
   --help          this text
 
 Everything runs on this machine, on free ports of loopback, in folders of its own that are removed at the end.
-Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there).
+Ctrl-C ends all that was started.
+Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
+130 stopped by Ctrl-C or SIGTERM.
 
 Faults:
 ${formatNames()}

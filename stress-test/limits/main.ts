@@ -20,7 +20,9 @@ const help = `The system in cgroups with the memory of its pods, all parts on on
     --help     this text
 
 Needs root, cgroup version 1 and two CPUs. Everything runs on this machine, on free ports of loopback.
-Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended for want of memory, 2 not measured.
+Ctrl-C ends all that was started.
+Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended for want of memory, 2 not measured,
+130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run limits -- overload --seconds 12

@@ -21,7 +21,7 @@ Examples:
   npm run profile -- --connections 10000 --duration 30s
 
 Chrome's developer tools (Performance) and VS Code open the files as well. Needs wrk.
-Exit code: 0 measured; 1 it failed; 2 bad usage, or a part is not there.
+Exit code: 0 measured; 1 it failed; 2 bad usage, or a part is not there; 130 stopped by Ctrl-C or SIGTERM.
 `;
 
 export interface ProfileOptions {

@@ -38,7 +38,7 @@ export const help = `Proves the whole system on a real cluster, from ./setup.sh 
 
 All load comes from a pod inside and goes through the Service; the pod's own NetworkPolicy is taken away at the end.
 About 15 minutes; Ctrl-C takes the pod away, and what was scaled down comes up again.
-Exit code: 0 all passed, 1 something did not, 2 bad usage.
+Exit code: 0 all passed, 1 something did not, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   IMAGE_LOAD_COMMAND='kind load docker-image' npm run cluster-proof -- --context kind-kind
