@@ -43,6 +43,7 @@ ENTRYPOINT ["node"]
 FROM runtime AS api
 COPY --from=api-packages /app ./
 COPY api/src api/src
+COPY command-line command-line
 COPY local/declare.ts local/start-error.ts local/
 EXPOSE 3000
 CMD ["api/src/main.ts"]

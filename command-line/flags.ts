@@ -1,8 +1,9 @@
 /** What the command lines of all tools share: flags are read in one way, and what is wrong with one is named in one. */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { CannotRun } from './cannot-run.ts';
 
 /** `message` names the option and what it wants. */
-export class BadUsage extends Error {
+export class BadUsage extends CannotRun {
   override name = 'BadUsage';
 }
 
@@ -18,27 +19,6 @@ export function parseFlags<const Options extends ParseArgsOptionsConfig>(
     // Node goes on about arguments that begin with a dash, of which no command here has any.
     const [message] = (cause as Error).message.split('. To specify a positional argument', 1);
     throw new BadUsage(message, { cause });
-  }
-}
-
-/** Of a command as it is typed, such as `npm run audit --`. */
-export const hintOf = (command: string) => `${command} --help says more`;
-
-/** Ends the process: with 0 after --help, with 2 at bad usage. */
-export function readOptionsOrExit<Options extends object>(
-  command: string,
-  help: string,
-  read: () => Options | 'help',
-): Options {
-  try {
-    const options = read();
-    if (options !== 'help') return options;
-    process.stdout.write(help);
-    process.exit(0);
-  } catch (error) {
-    if (!(error instanceof BadUsage)) throw error;
-    console.error(`${error.message}\n${hintOf(command)}`);
-    process.exit(2);
   }
 }
 

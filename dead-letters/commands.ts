@@ -1,5 +1,5 @@
 /** What the commands do with the letters that are leased; each returns what it found or did. */
-import { reasonOf } from '../local/start-error.ts';
+import { reasonOf } from '../command-line/reason.ts';
 import type { Leases } from './leases.ts';
 import { type Letter, type LetterSummary, partOf, summarize } from './letter.ts';
 import type { Selection } from './options.ts';

@@ -3,12 +3,13 @@ import { existsSync, globSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
+import { reasonOf } from '../command-line/reason.ts';
 import type { Child, ChildOptions } from './child.ts';
 import { type Config, projectRoot } from './config.ts';
 import { declare, declareWhenAnswered, watch } from './declare.ts';
 import type { ChosenPort } from './ports.ts';
 import { askProgram, findProgram } from './programs.ts';
-import { reasonOf, StartError } from './start-error.ts';
+import { StartError } from './start-error.ts';
 import { clockTime, type Terminal } from './terminal.ts';
 
 export interface BrokerSurroundings {

@@ -8,11 +8,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { reasonOf } from '../command-line/reason.ts';
 import { openLog, sizeOf, tailLog, trimLog } from './log-file.ts';
 import { isFree } from './ports.ts';
 import { signalGroup } from './processes.ts';
 import type { RunState } from './run-state.ts';
-import { reasonOf, StartError } from './start-error.ts';
+import { StartError } from './start-error.ts';
 
 export interface ChildOptions {
   name: string;

@@ -5,13 +5,15 @@
  * Alone, `node local/declare.ts --help` says how.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { readEnvironmentOrExit, sharedVariables } from '@assessment/api/environment';
+import { readEnvironment, sharedVariables } from '@assessment/api/environment';
 import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { PubSub } from '@google-cloud/pubsub';
 import { z } from 'zod';
-import { reasonOf, StartError } from './start-error.ts';
+import { exitCodes, runCommand } from '../command-line/command.ts';
+import { parseFlags } from '../command-line/flags.ts';
+import { reasonOf } from '../command-line/reason.ts';
+import { StartError } from './start-error.ts';
 
 /** For whoever pulls without asking for leases of another length; the writer's stream asks for 10 s and extends them. */
 const ackDeadlineSeconds = 60;
@@ -158,32 +160,24 @@ const help = `Declares topics and subscriptions, once the broker answers; what i
 
 PUBSUB_EMULATOR_HOST names the broker as host:port; unset, it is the real Pub/Sub, where it needs the right to create
 topics, which api and writer do not. PUBSUB_PROJECT_ID is its project, default assessment-project.
-Exit code: 0 all is declared, 1 it could not be, 2 bad usage.
+Exit code: 0 all is declared, 1 it could not be, 2 bad usage or a bad variable.
 
 Examples:
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts --watch
 `;
 
-/** Without command-line/flags.ts, which is not in the image. */
-function readFlagsOrExit() {
-  try {
-    const { values } = parseArgs({
-      options: { watch: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
-    });
-    if (!values.help) return values;
-    process.stdout.write(help);
-    process.exit(0);
-  } catch (error) {
-    console.error(`${(error as Error).message}\nnode local/declare.ts --help says more`);
-    process.exit(2);
-  }
+const flags = { watch: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
+
+/** @throws BadUsage */
+function readOptions(args: string[]): { isWatching: boolean } | 'help' {
+  const { values } = parseFlags(args, flags);
+  return values.help ? 'help' : { isWatching: values.watch ?? false };
 }
 
-async function main(): Promise<void> {
-  const flags = readFlagsOrExit();
+async function run({ isWatching }: { isWatching: boolean }): Promise<number> {
   const { PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID } = sharedVariables;
-  const config = readEnvironmentOrExit(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID }));
+  const config = readEnvironment(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID }), process.env);
   const where = config.PUBSUB_EMULATOR_HOST ?? 'the real Pub/Sub';
   const pubsub = createPubSub(config);
   let isWaiting = false;
@@ -197,17 +191,26 @@ async function main(): Promise<void> {
     });
     const done = created.length > 0 ? `declared ${created.join(', ')}` : 'all was declared already';
     console.log(`${config.PUBSUB_PROJECT_ID} on ${where}: ${done}`);
-    if (flags.watch) {
+    if (isWatching) {
       await watch(pubsub, {
         signal: stopSignal(),
         onDeclared: (again) => console.log(`${where} came back empty; declared ${again.join(', ')} again`),
       });
     }
+    return exitCodes.passed;
   } catch (error) {
     console.error(error instanceof StartError ? error.message : `${where}: ${reasonOf(error)}`);
-    process.exitCode = 1;
+    return exitCodes.failed;
+  } finally {
+    await pubsub.close();
   }
-  await pubsub.close();
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) {
+  await runCommand({
+    command: 'node local/declare.ts',
+    help,
+    read: () => readOptions(process.argv.slice(2)),
+    run,
+  });
+}

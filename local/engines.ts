@@ -1,12 +1,12 @@
 /** The programs that can be the MongoDB of `npm start`, in the order in which they are tried. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { reasonOf } from '../command-line/reason.ts';
 import type { Config } from './config.ts';
 import { downloadMongod, mongodFile, mongodVersion } from './mongod-download.ts';
 import { askProgram, findProgram, isProgram } from './programs.ts';
 import type { RunState } from './run-state.ts';
 import { installSecantusPy, isSecantusPyInstalled, secantusArgs, secantusPyFile } from './secantusdb.ts';
-import { reasonOf } from './start-error.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Engine {

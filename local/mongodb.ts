@@ -8,12 +8,13 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { names } from '@assessment/api/names';
+import { reasonOf } from '../command-line/reason.ts';
 import type { Child, ChildOptions } from './child.ts';
 import type { Config } from './config.ts';
 import { type Engine, type EngineSurroundings, holdsData, listEngines } from './engines.ts';
 import type { ChosenPort } from './ports.ts';
 import { buildCommand } from './secantusdb.ts';
-import { reasonOf, StartError } from './start-error.ts';
+import { StartError } from './start-error.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A clean end writes a checkpoint, which takes its time when the last minute's data is large. */

@@ -8,9 +8,10 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { reasonOf } from '../command-line/reason.ts';
 import { type Lock, tryLock } from './lock.ts';
 import { type RecordedProcess, startOf } from './processes.ts';
-import { reasonOf, StartError } from './start-error.ts';
+import { StartError } from './start-error.ts';
 
 const processSchema = z.object({ name: z.string(), pid: z.int().positive(), startedAt: z.string() });
 

@@ -28,11 +28,11 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { exitCodes, runCommand } from '../command-line/command.ts';
 import { formatCount } from '../command-line/count.ts';
 import { endProgress, showProgress } from '../command-line/progress.ts';
-import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
+import { onStopSignals } from '../command-line/stop-signals.ts';
 import { awaitArrival } from './arrival.ts';
-import { exitCodes, runCommand } from './command.ts';
 import { findProblems, firstSecond, idsCount } from './judgement.ts';
 import { readK6Run } from './k6-run.ts';
 import { driveLoad, readApiClock } from './load.ts';
@@ -80,7 +80,7 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
   const documentsBefore = await records.countFrom(first, first);
   const stopping = new AbortController();
   let isLoading = true;
-  onStopSignals({ onFirst: () => (isLoading ? stopping.abort() : process.exit(interruptedExitCode)) });
+  onStopSignals({ onFirst: () => (isLoading ? stopping.abort() : process.exit(exitCodes.interrupted)) });
   const seconds = load.durationMs / 1000;
   console.error(`load: ${load.connections} connections to ${load.baseUrl} for ${seconds} s, Ctrl-C ends it`);
   const run = await driveLoad(
@@ -106,7 +106,7 @@ function describe(run: Run): string {
 }
 
 await runCommand({
-  name: 'audit',
+  command: 'npm run audit --',
   help,
   read: () => readOptions(process.argv.slice(2), process.env),
   run: audit,

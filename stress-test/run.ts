@@ -1,3 +1,5 @@
+import { CannotRun } from '../command-line/cannot-run.ts';
+
 /** A load that has ended, as a client saw it: what the audit judges by. */
 export interface Run {
   /** When it began, by the api's clock; no request was sent before the next full second. */
@@ -24,6 +26,6 @@ export function unknownCount({ sent, confirmed, refused }: Outcomes): number {
 }
 
 /** A reason why nothing was judged: a bad file, or an api or MongoDB that is not there. */
-export class NotJudged extends Error {
+export class NotJudged extends CannotRun {
   override name = 'NotJudged';
 }

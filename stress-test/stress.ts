@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { interruptedExitCode, onStopSignals } from '../command-line/stop-signals.ts';
+import { exitCodes, runCommand } from '../command-line/command.ts';
+import { onStopSignals } from '../command-line/stop-signals.ts';
 import { findK6 } from '../test/programs.ts';
-import { exitCodes, runCommand } from './command.ts';
 import { k6Arguments, k6ExitCodes } from './k6-command.ts';
 import type { K6Files } from './k6-run.ts';
 import { readApiClock } from './load.ts';
@@ -35,7 +35,9 @@ async function stress(options: StressOptions): Promise<number> {
   let isLoading = true;
   process.once('exit', () => running.kill('SIGKILL'));
   // k6 ends its load at it, and sums it up.
-  onStopSignals({ onFirst: () => (isLoading ? running.kill('SIGINT') : process.exit(interruptedExitCode)) });
+  onStopSignals({
+    onFirst: () => (isLoading ? running.kill('SIGINT') : process.exit(exitCodes.interrupted)),
+  });
   const code = await exitCodeOf(running);
   isLoading = false;
   const hasRun = Object.values<number | null>(k6ExitCodes).includes(code);
@@ -73,7 +75,7 @@ async function exitCodeOf(child: ChildProcess): Promise<number | null> {
 }
 
 await runCommand({
-  name: 'stress',
+  command: 'npm run stress --',
   help,
   read: () => readStressOptions(process.argv.slice(2), process.env),
   run: stress,

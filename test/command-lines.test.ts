@@ -31,9 +31,9 @@ const notInterrupted = ['stress-test/capacity/main.ts', 'local/declare.ts', 'emu
 const env = { ...process.env, NODE_COMPILE_CACHE: createFolder() };
 
 /** @returns its exit code and what it printed. */
-async function run(file: string, flag: string) {
+async function run(file: string, args: string[], environment: NodeJS.ProcessEnv = env) {
   const { promise, resolve } = Promise.withResolvers<{ code: unknown; stdout: string; stderr: string }>();
-  execFile(process.execPath, [join(root, file), flag], { env }, (error, stdout, stderr) => {
+  execFile(process.execPath, [join(root, file), ...args], { env: environment }, (error, stdout, stderr) => {
     resolve({ code: error?.code ?? 0, stdout, stderr });
   });
   return promise;
@@ -41,7 +41,7 @@ async function run(file: string, flag: string) {
 
 for (const [command, file] of Object.entries(programs)) {
   test(`${command} explains itself with examples, and refuses a flag that it does not know`, async () => {
-    const [helped, refused] = await Promise.all([run(file, '--help'), run(file, '--nonsense')]);
+    const [helped, refused] = await Promise.all([run(file, ['--help']), run(file, ['--nonsense'])]);
     assert.deepEqual({ ...helped, stdout: '' }, { code: 0, stdout: '', stderr: '' });
     const [usage = '', examples = ''] = helped.stdout.split('\nExamples:\n');
     const name = command.replace(/ --$/, '');
@@ -54,6 +54,26 @@ for (const [command, file] of Object.entries(programs)) {
 
     const stderr = `Unknown option '--nonsense'\n${command} --help says more\n`;
     assert.deepEqual(refused, { code: 2, stdout: '', stderr });
+  });
+}
+
+/** Those that need programs of this machine. */
+const needing = [
+  'stress-test/chaos/main.ts',
+  'stress-test/bench/main.ts',
+  'stress-test/bench/dashboard.ts',
+  'stress-test/profile/main.ts',
+  'test/screenshots.ts',
+  'emulator/conformance/run.ts',
+];
+
+for (const file of needing) {
+  test(`${file} says in a sentence what is missing on this machine, and exits 2`, async () => {
+    const nowhere = createFolder();
+    const bare = { ...env, PATH: nowhere, HOME: nowhere, XDG_CACHE_HOME: nowhere, CI: '' };
+    const { code, stdout, stderr } = await run(file, [], bare);
+    assert.match(stderr, /(?:^|\n)missing: [^\n]+\n$/);
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: '' });
   });
 }
 

@@ -4,12 +4,15 @@
  */
 import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { parseFlags, readFolder, readOptionsOrExit } from '../command-line/flags.ts';
+import { CannotRun } from '../command-line/cannot-run.ts';
+import { exitCodes, runCommand } from '../command-line/command.ts';
+import { parseFlags, readFolder } from '../command-line/flags.ts';
 import { startBrowser } from './browser.ts';
+import { needs } from './programs.ts';
 import { startSystem } from './system.ts';
 import { until } from './until.ts';
 
-const usage = `Takes the README's pictures of the dashboard.
+const help = `Takes the README's pictures of the dashboard.
 
   npm run screenshots -- [--out FOLDER]
 
@@ -17,7 +20,7 @@ const usage = `Takes the README's pictures of the dashboard.
   --help         this text
 
 Needs chromium on PATH, and MongoDB as the tests do.
-Exit code: 0 taken, 1 not, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM.
+Exit code: 0 taken, 1 not, 2 bad usage or a part is not there, 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
   npm run screenshots
@@ -34,43 +37,60 @@ const looks: Record<string, BrowserContextOptions> = {
   phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
 };
 
-const { folder } = readOptionsOrExit('npm run screenshots --', usage, () => {
-  const flags = { out: { type: 'string' }, help: { type: 'boolean', short: 'h' } } as const;
-  const { values } = parseFlags(process.argv.slice(2), flags);
+/** @throws BadUsage */
+function readOptions(args: string[]): { folder: string } | 'help' {
+  const { values } = parseFlags(args, {
+    out: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  });
   if (values.help) return 'help';
   return { folder: readFolder(values.out ?? join(import.meta.dirname, '../docs')) };
-});
+}
 
-const system = await startSystem({ BURST_REQUESTS_MAX: String(burstRequests) });
-const browser = await startBrowser();
-try {
-  const pages: Record<string, Page> = {};
-  for (const [look, options] of Object.entries(looks)) {
-    const page = await (await browser.newContext(options)).newPage();
-    await page.goto(system.api.url);
-    await page.locator('#connection[data-state=live]').waitFor();
-    pages[look] = page;
+async function takeAll({ folder }: { folder: string }): Promise<number> {
+  const { skip } = needs('mongodb', 'chromium');
+  if (skip) throw new CannotRun(skip);
+  const system = await startSystem({ BURST_REQUESTS_MAX: String(burstRequests) });
+  const browser = await startBrowser();
+
+  async function take(page: Page, look: string, isScreenOnly = false): Promise<void> {
+    const path = join(folder, `dashboard-${look}.png`);
+    await page.screenshot({ path, fullPage: !isScreenOnly });
+    console.log(path);
   }
-  const { light, dark, phone } = pages;
-  if (!light || !dark || !phone) throw new Error('not every page is open');
-  await light.waitForTimeout(calmMs);
-  await light.getByLabel('Requests').fill(String(burstRequests));
-  await light.getByRole('button').click();
-  const answered = async () => (await light.locator('#burst-status').textContent()) ?? '';
-  await until(answered, (text) => Number.parseInt(text.replaceAll(',', ''), 10) > burstRequests / 2);
-  await take(light, 'light');
-  await take(phone, 'phone', true);
-  await system.writer.kill();
-  await dark.locator('[data-part=writer][data-state=down]').waitFor();
-  await light.waitForTimeout(3_000);
-  await take(dark, 'dark');
-} finally {
-  await browser.close();
-  await system.stop();
+
+  try {
+    const pages: Record<string, Page> = {};
+    for (const [look, options] of Object.entries(looks)) {
+      const page = await (await browser.newContext(options)).newPage();
+      await page.goto(system.api.url);
+      await page.locator('#connection[data-state=live]').waitFor();
+      pages[look] = page;
+    }
+    const { light, dark, phone } = pages;
+    if (!light || !dark || !phone) throw new Error('not every page is open');
+    await light.waitForTimeout(calmMs);
+    await light.getByLabel('Requests').fill(String(burstRequests));
+    await light.getByRole('button').click();
+    const answered = async () => (await light.locator('#burst-status').textContent()) ?? '';
+    await until(answered, (text) => Number.parseInt(text.replaceAll(',', ''), 10) > burstRequests / 2);
+    await take(light, 'light');
+    await take(phone, 'phone', true);
+    await system.writer.kill();
+    await dark.locator('[data-part=writer][data-state=down]').waitFor();
+    await light.waitForTimeout(3_000);
+    await take(dark, 'dark');
+  } finally {
+    await browser.close();
+    await system.stop();
+  }
+  return exitCodes.passed;
 }
 
-async function take(page: Page, look: string, isScreenOnly = false): Promise<void> {
-  const path = join(folder, `dashboard-${look}.png`);
-  await page.screenshot({ path, fullPage: !isScreenOnly });
-  console.log(path);
-}
+await runCommand({
+  command: 'npm run screenshots --',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: takeAll,
+  crashExitCode: exitCodes.failed,
+});

@@ -1,5 +1,8 @@
 /** The conformance suite from the command line: `npm run conformance -- --help`. */
-import { BadUsage, parseFlags, readOptionsOrExit } from '../../command-line/flags.ts';
+import { CannotRun } from '../../command-line/cannot-run.ts';
+import { exitCodes, runCommand } from '../../command-line/command.ts';
+import { BadUsage, parseFlags } from '../../command-line/flags.ts';
+import { needs } from '../../test/programs.ts';
 import type { Feature } from './check.ts';
 import { flagsSection, limitsSection, writeSection } from './readme.ts';
 import { type Result, runChecks } from './runner.ts';
@@ -7,7 +10,7 @@ import { type Kind, startServer } from './servers.ts';
 import { suite } from './suite.ts';
 import { byFeature, conformanceSection, summaryOf } from './table.ts';
 
-const usage = `Runs the conformance suite over the wire.
+const help = `Runs the conformance suite over the wire.
 
   npm run conformance -- [flags]
 
@@ -19,8 +22,9 @@ const usage = `Runs the conformance suite over the wire.
   --write             writes the tables into emulator/README.md; only for a whole run against both
   --help              this text
 
-Exit code: 0 all is as it should be, 1 a result is not, 2 bad usage, 130 stopped by Ctrl-C or SIGTERM. Of this emulator, and
-of one at an address, each check has to pass; Google's has to do what is written down of it.
+Exit code: 0 all is as it should be, 1 a result is not, 2 bad usage or a part is not there, 130 stopped by Ctrl-C or
+SIGTERM. Of this emulator, and of one at an address, each check has to pass; Google's has to do what is written down
+of it.
 
 Examples:
   npm run conformance
@@ -38,8 +42,14 @@ const flags = {
 /** The table compares them. */
 const both = ['ours', 'google'];
 
+interface ConformanceOptions {
+  against: string[];
+  isWritten: boolean;
+  features: readonly Feature[];
+}
+
 /** @throws BadUsage */
-function readOptions(args: string[]) {
+function readOptions(args: string[]): ConformanceOptions | 'help' {
   const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const { against = both, only = '', write = false } = values;
@@ -82,22 +92,33 @@ function print(against: string, results: readonly Result[]): void {
   }
 }
 
-const { against, isWritten, features } = readOptionsOrExit('npm run conformance --', usage, () =>
-  readOptions(process.argv.slice(2)),
-);
-const started = performance.now();
-const runs = await Promise.all(against.map((one) => runAgainst(one, features)));
-for (const [position, results] of runs.entries()) print(against[position] ?? '', results);
-console.log(`\n${Math.round((performance.now() - started) / 1_000)} s`);
-const hasFailed = runs.flat().some(({ outcome }) => outcome === 'failed');
-const [ours = [], googles = []] = runs;
-if (against.join() === both.join()) {
-  const section = conformanceSection(ours, googles);
-  console.log(`\n${section}`);
-  if (isWritten && !hasFailed) {
-    writeSection('flags', flagsSection());
-    writeSection('limits', limitsSection());
-    writeSection('conformance', section);
+async function runSuite({ against, isWritten, features }: ConformanceOptions): Promise<number> {
+  const { skip } = needs(...(against.includes('google') ? (['googleEmulator'] as const) : []));
+  if (skip) throw new CannotRun(skip);
+  const started = performance.now();
+  const runs = await Promise.all(against.map((one) => runAgainst(one, features)));
+  for (const [position, results] of runs.entries()) print(against[position] ?? '', results);
+  console.log(`\n${Math.round((performance.now() - started) / 1_000)} s`);
+  const hasFailed = runs.flat().some(({ outcome }) => outcome === 'failed');
+  const [ours = [], googles = []] = runs;
+  if (against.join() === both.join()) {
+    const section = conformanceSection(ours, googles);
+    console.log(`\n${section}`);
+    if (isWritten && !hasFailed) {
+      writeSection('flags', flagsSection());
+      writeSection('limits', limitsSection());
+      writeSection('conformance', section);
+    }
   }
+  return hasFailed ? exitCodes.failed : exitCodes.passed;
 }
-process.exit(hasFailed ? 1 : 0);
+
+await runCommand({
+  command: 'npm run conformance --',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: runSuite,
+  crashExitCode: exitCodes.failed,
+});
+// A check that stood still may go on.
+process.exit();

@@ -92,6 +92,6 @@ test('declares again for a broker that came back empty', async () => {
 test('names a bad variable when it runs alone', async () => {
   const port = await findFreePort();
   const alone = await startAlone({ PUBSUB_EMULATOR_HOST: `http://127.0.0.1:${port}` });
-  assert.equal(await alone.exited(), 1);
+  assert.equal(await alone.exited(), 2);
   assert.match(alone.output(), /PUBSUB_EMULATOR_HOST: wants host:port/);
 });

@@ -1,9 +1,9 @@
 /** The whole system, measured side by side. `npm run bench -- --help` says how. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
-import { exitCodes, runCommand } from '../command.ts';
 import { createOutFolder } from '../out-folder.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';
@@ -63,7 +63,7 @@ async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise
 }
 
 await runCommand({
-  name: 'bench',
+  command: 'npm run bench --',
   help,
   read: () => readOptions(process.argv.slice(2)),
   run: runBench,

@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { writesPerRequest } from '@assessment/api/envelope';
 import { z } from 'zod';
+import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { BadUsage } from '../../command-line/flags.ts';
 import { median } from '../bench/figures.ts';
-import { exitCodes, runCommand } from '../command.ts';
 import { type Capacity, type Costs, computeCapacity, type Demand, measuredCosts } from './capacity.ts';
 import { type CapacityOptions, help, readOptions } from './options.ts';
 
@@ -88,7 +88,7 @@ function printCapacity({ demand, benchFile, isJson }: CapacityOptions): number {
 }
 
 await runCommand({
-  name: 'capacity',
+  command: 'npm run capacity --',
   help,
   read: () => readOptions(process.argv.slice(2)),
   run: printCapacity,

@@ -1,7 +1,7 @@
 /** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
+import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
-import { exitCodes, runCommand } from '../command.ts';
 import { NotJudged } from '../run.ts';
 import { type ChaosOptions, help, readOptions } from './options.ts';
 import { planRounds } from './plan.ts';
@@ -37,4 +37,9 @@ async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<
   }
 }
 
-await runCommand({ name: 'chaos', help, read: () => readOptions(process.argv.slice(2)), run: runChaos });
+await runCommand({
+  command: 'npm run chaos --',
+  help,
+  read: () => readOptions(process.argv.slice(2)),
+  run: runChaos,
+});

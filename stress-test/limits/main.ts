@@ -1,9 +1,9 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
+import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { BadUsage, parseFlags, readWholeNumber } from '../../command-line/flags.ts';
 import { endProgress } from '../../command-line/progress.ts';
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/programs.ts';
-import { exitCodes, runCommand } from '../command.ts';
 import { NotJudged } from '../run.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureOverload } from './overload.ts';
@@ -78,7 +78,7 @@ async function measureLimits({ measure, isJson }: LimitsOptions): Promise<number
 }
 
 await runCommand({
-  name: 'limits',
+  command: 'npm run limits --',
   help,
   read: () => readOptions(process.argv.slice(2)),
   run: measureLimits,

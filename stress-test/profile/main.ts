@@ -1,14 +1,14 @@
 /** Profiles of the parts that run in Node, under the load of the bench. `npm run profile -- --help` says how. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CannotRun } from '../../command-line/cannot-run.ts';
+import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { runWrk } from '../bench/wrk.ts';
-import { exitCodes, runCommand } from '../command.ts';
 import { createOutFolder } from '../out-folder.ts';
-import { NotJudged } from '../run.ts';
 import { type CpuProfile, cut, parseProfile, shareByFunction, shareByPackage } from './cpu-profile.ts';
 import { help, type ProfileOptions, readOptions } from './options.ts';
 
@@ -18,7 +18,7 @@ const partNames = ['api', 'writer', 'broker'] as const;
 
 async function profile({ connections, seconds, folder }: ProfileOptions): Promise<number> {
   const { skip } = needs('mongodb', 'wrk');
-  if (skip) throw new NotJudged(skip);
+  if (skip) throw new CannotRun(skip);
   await createOutFolder(folder);
   const raw = createFolder();
   const node = (part: string) => `--cpu-prof --cpu-prof-dir=${raw} --cpu-prof-name=${part}.cpuprofile`;
@@ -76,7 +76,7 @@ function monotonicMicros(): number {
 }
 
 await runCommand({
-  name: 'profile',
+  command: 'npm run profile --',
   help,
   read: () => readOptions(process.argv.slice(2)),
   run: profile,
