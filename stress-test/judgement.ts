@@ -1,5 +1,6 @@
 /** The audit's verdict, from figures alone. */
 import { writesPerRequest } from '@assessment/api/envelope';
+import { formatCount } from '../command-line/count.ts';
 import type { Arrival } from './arrival.ts';
 import { type Outcomes, type Run, unknownCount } from './run.ts';
 
@@ -31,21 +32,22 @@ export function firstSecond(run: Pick<Run, 'beganAt'>): number {
 export function findProblems(findings: Findings): string[] {
   const { run, idsFound, idsMissing } = findings;
   const problems: string[] = [];
-  const say = (count: number) => count.toLocaleString('en-US');
 
   if (run.confirmed === 0) problems.push('No request was confirmed, so there is nothing to audit.');
   else if (run.recorded === 0) problems.push('No confirmed id was written down.');
   if (idsMissing.length > 0) {
-    problems.push(`${say(idsMissing.length)} confirmed ids are not in MongoDB.`);
+    problems.push(`${formatCount(idsMissing.length)} confirmed ids are not in MongoDB.`);
   }
   const notLookedUp = idsCount(run) - idsFound - idsMissing.length;
-  if (notLookedUp !== 0) problems.push(`${say(notLookedUp)} more confirmed ids were not looked up.`);
+  if (notLookedUp !== 0) problems.push(`${formatCount(notLookedUp)} more confirmed ids were not looked up.`);
 
   const { min, max } = documentBounds(run);
   const added = findings.documentsAfter - findings.documentsBefore;
-  if (added < min) problems.push(`${say(min - added)} documents of confirmed requests are missing.`);
+  if (added < min) problems.push(`${formatCount(min - added)} documents of confirmed requests are missing.`);
   if (added > max) {
-    problems.push(`${say(added - max)} documents more than all requests wrote: doubles, or another load.`);
+    problems.push(
+      `${formatCount(added - max)} documents more than all requests wrote: doubles, or another load.`,
+    );
   }
   if (findings.idsFoundBeforeRun > 0 && run.recorded < run.confirmed) {
     problems.push(

@@ -1,4 +1,5 @@
 /** What the audit prints: the figures that it judged by, and the verdict with its reasons. */
+import { writesPerRequest } from '@assessment/api/envelope';
 import { formatCount } from '../command-line/count.ts';
 import { documentBounds, type Findings, findProblems } from './judgement.ts';
 import { unknownCount } from './run.ts';
@@ -26,8 +27,8 @@ export function formatReport(findings: Findings): string {
     ['confirmed ids looked up', idsFound + idsMissing.length, `of ${formatCount(run.recorded)} requests`],
     ['  missing in MongoDB', idsMissing.length],
     ['documents of this run', documentsAfter - documentsBefore, 'all whose ids were made since it began'],
-    ['  at least', bounds.min, '5 × confirmed'],
-    ['  at most', bounds.max, '5 × (confirmed + unknown)'],
+    ['  at least', bounds.min, `${writesPerRequest} × confirmed`],
+    ['  at most', bounds.max, `${writesPerRequest} × (confirmed + unknown)`],
     ['  after', documentsAfter],
     ['  before', documentsBefore],
   ];

@@ -1,6 +1,6 @@
 /** The stress test's command line. */
 import { BadUsage, parseFlags, readFolder, readTime, readWholeNumber } from '../command-line/flags.ts';
-import { readBaseUrl } from './options.ts';
+import { readBaseUrl } from './audit-options.ts';
 import { defaultOutFolder } from './out-folder.ts';
 
 export const help = `Runs the stress test in k6, then the audit, and says whether both passed.

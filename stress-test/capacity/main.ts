@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { writesPerRequest } from '@assessment/api/envelope';
 import { z } from 'zod';
 import { exitCodes, runCommand } from '../../command-line/command.ts';
+import { formatCount } from '../../command-line/count.ts';
 import { BadUsage } from '../../command-line/flags.ts';
 import { median } from '../bench/figures.ts';
 import { type Capacity, type Costs, computeCapacity, type Demand, measuredCosts } from './capacity.ts';
@@ -67,7 +68,7 @@ function format({ users, thinkSeconds, answerSeconds, loadSeconds }: Demand, cap
     ],
     ['drained after, s', readable(capacity.drainSeconds), 'with no more load'],
   ];
-  const head = `${users.toLocaleString('en')} users, ${thinkSeconds} s of think time, answers in ${answerSeconds} s`;
+  const head = `${formatCount(users)} users, ${thinkSeconds} s of think time, answers in ${answerSeconds} s`;
   const lines = rows.map(([what, value, note]) => `${what.padEnd(26)}${value.padStart(14)}   ${note}`);
   return `${head}\n\n${lines.join('\n')}\n`;
 }

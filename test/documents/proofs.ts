@@ -2,10 +2,10 @@
 import { readOptions as readDeadLetters } from '../../dead-letters/options.ts';
 import { readOptions as readEmulatorBench } from '../../emulator/bench/options.ts';
 import { readConfig as readEmulator } from '../../emulator/src/config.ts';
+import { readOptions as readAudit } from '../../stress-test/audit-options.ts';
 import { readOptions as readBench } from '../../stress-test/bench/options.ts';
 import { readOptions as readCapacity } from '../../stress-test/capacity/options.ts';
 import { readOptions as readChaos } from '../../stress-test/chaos/options.ts';
-import { readOptions as readAudit } from '../../stress-test/options.ts';
 import { readOptions as readProfile } from '../../stress-test/profile/options.ts';
 import { readStressOptions } from '../../stress-test/stress-options.ts';
 import { readOptions as readProof } from '../kubernetes/proof/options.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { readOptions } from '../options.ts';
+import { readOptions } from '../audit-options.ts';
 
 const read = (...args: string[]) => readOptions(args, {});
 
