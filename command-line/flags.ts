@@ -31,13 +31,17 @@ export function readWholeNumber(flag: string, text: string, min: number, max: nu
 
 const unitMs: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000 };
 
-/** @returns milliseconds. @throws BadUsage */
-export function readTime(flag: string, text: string): number {
+/** @param max such as 10m. @returns milliseconds. @throws BadUsage */
+export function readTime(flag: string, text: string, max = '24h'): number {
+  const timeMs = toMs(text);
+  if (timeMs >= 1_000 && timeMs <= toMs(max)) return timeMs;
+  throw new BadUsage(`${flag}: wants a time from 1s to ${max}, such as 30s or 5m`);
+}
+
+/** NaN for what is no time. */
+function toMs(text: string): number {
   const [, value, unit = 's'] = /^(\d{1,6})([smh])?$/.exec(text) ?? [];
-  const timeMs = Number(value) * (unitMs[unit] ?? 0);
-  const isInRange = timeMs >= 1_000 && timeMs <= 24 * 3_600_000;
-  if (!isInRange) throw new BadUsage(`${flag}: wants a time from 1s to 24h, such as 30s or 5m`);
-  return timeMs;
+  return Number(value) * (unitMs[unit] ?? 0);
 }
 
 /** Of --out. @throws BadUsage */

@@ -69,8 +69,7 @@ export function readOptions(args: string[]): DeadLettersOptions | 'help' {
   const { values, positionals } = parseFlags(args, flags, { allowPositionals: true });
   if (values.help) return 'help';
   const [name, ...ids] = positionals;
-  const wait = values.wait === undefined ? undefined : readTime('--wait', values.wait);
-  if (wait !== undefined && wait > 600_000) throw new BadUsage('--wait: wants a time from 1s to 10m');
+  const wait = values.wait === undefined ? undefined : readTime('--wait', values.wait, '10m');
   return { command: readCommand(name, ids, values), waitMs: wait, isJson: values.json ?? false };
 }
 

@@ -14,7 +14,8 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
   --duration TIME    of the load, such as 30s or 5m; default 30s. Ctrl-C ends it early; the audit follows
   --out FOLDER       where ids.txt is written; made if it is not there; default stress-test/out
   --settle TIME      something is missing: gives up when nothing has arrived for so long; default 2m
-  --quiet TIME       all is there: judges when nothing more has arrived for so long; default 30s
+  --quiet-period TIME
+                     all is there: judges when nothing more has arrived for so long; default 30s
   --summary FILE     what k6 wrote for --summary-export
   --ids FILE         what k6 wrote for --console-output
   --json             prints the findings as JSON
@@ -53,7 +54,7 @@ const flags = {
   duration: { type: 'string' },
   out: { type: 'string' },
   settle: { type: 'string' },
-  quiet: { type: 'string' },
+  'quiet-period': { type: 'string' },
   summary: { type: 'string' },
   ids: { type: 'string' },
   json: { type: 'boolean' },
@@ -67,7 +68,7 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOption
   return {
     source: readSource(values, env),
     settleMs: readTime('--settle', values.settle ?? '2m'),
-    quietMs: readTime('--quiet', values.quiet ?? '30s'),
+    quietMs: readTime('--quiet-period', values['quiet-period'] ?? '30s'),
     isJson: values.json ?? false,
   };
 }

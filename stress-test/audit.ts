@@ -23,7 +23,7 @@
  * a kept-alive connection breaks and can be opened anew at once. A double counts when the writer's clock
  * is not behind the beginning of the run. An id that the clock of another api replica dates before the run
  * is counted where it was written down, so all have to be then (RECORD_EVERY=1). A redelivery that comes
- * later than --quiet after the last arrival is not waited for: the leases of a writer that died last 10 s,
+ * later than --quiet-period after the last arrival is not waited for: the leases of a writer that died last 10 s,
  * but Google's emulator (0.8.20) goes on sending to the dead one too, and redelivers without a bound.
  */
 import { join } from 'node:path';

@@ -15,9 +15,10 @@ export const help = `Runs the stress test in k6, then the audit, and says whethe
   --think-time SECONDS  between a user's requests, 0 to 3600; default 0
   --out FOLDER          where k6's summary and the ids are written; default stress-test/out
   --settle TIME         the audit gives up when something is missing and nothing has arrived for so long; default 2m
-  --quiet TIME          the audit judges when all is there and nothing more has arrived for so long; default 30s
+  --quiet-period TIME   the audit judges when all is there and nothing more has arrived for so long; default 30s
   --help                this text
 
+API_TOKEN is the api's bearer token, where it wants one.
 MONGODB_URI names the MongoDB to look in, default mongodb://127.0.0.1:27017/assessmentdb.
 k6 is looked for on PATH and where \`go install\` puts it. Ctrl-C ends the load early; the audit follows.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
@@ -47,7 +48,7 @@ const flags = {
   'think-time': { type: 'string' },
   out: { type: 'string' },
   settle: { type: 'string' },
-  quiet: { type: 'string' },
+  'quiet-period': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -63,9 +64,9 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
   const durationMs = readTime('--duration', values.duration ?? '30s');
   const users = readWholeNumber('--users', values.users ?? '100', 1, 10_000);
   const settle = values.settle ?? '2m';
-  const quiet = values.quiet ?? '30s';
+  const quiet = values['quiet-period'] ?? '30s';
   readTime('--settle', settle);
-  readTime('--quiet', quiet);
+  readTime('--quiet-period', quiet);
   return {
     baseUrl,
     folder: readFolder(values.out ?? defaultOutFolder),
@@ -75,7 +76,7 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
       PROFILE: readProfile(values.profile ?? 'full'),
       THINK_TIME: String(readWholeNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
     },
-    auditArgs: ['--settle', settle, '--quiet', quiet],
+    auditArgs: ['--settle', settle, '--quiet-period', quiet],
   };
 }
 

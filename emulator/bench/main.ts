@@ -1,10 +1,12 @@
 /** `npm run bench:emulator`: options → rows → table on standard output, and JSON beside it. */
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { Figures } from '../../stress-test/bench/figures.ts';
 import { describeMachine } from '../../stress-test/bench/machine.ts';
 import { writeReport } from '../../stress-test/bench/report.ts';
+import { createOutFolder } from '../../stress-test/out-folder.ts';
 import { findGoogle, given, ours } from './contenders.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { measureBatches } from './rows/batches.ts';
@@ -27,7 +29,8 @@ const measures: Record<RowName, (run: Run) => Promise<void>> = {
   limits: measureLimits,
 };
 
-async function runBench({ rows, scale, isQuick, also, out }: BenchOptions): Promise<number> {
+async function runBench({ rows, scale, isQuick, also, folder }: BenchOptions): Promise<number> {
+  if (folder) await createOutFolder(folder);
   const figures = new Figures();
   const google = findGoogle();
   if (!google) {
@@ -45,7 +48,10 @@ async function runBench({ rows, scale, isQuick, also, out }: BenchOptions): Prom
     ...(isQuick ? ['Quick: too short to be quoted.'] : []),
   ];
   console.log(writeReport(figures, { machine, head, rows, titles }));
-  if (out) writeFileSync(out, `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
+  if (folder) {
+    const values = `${JSON.stringify({ machine, ...figures }, null, 2)}\n`;
+    writeFileSync(join(folder, 'bench-emulator.json'), values);
+  }
   return exitCodes.passed;
 }
 

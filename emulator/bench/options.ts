@@ -1,5 +1,5 @@
 /** The command line of the bench, and how much each row does. */
-import { BadUsage, parseFlags } from '../../command-line/flags.ts';
+import { BadUsage, parseFlags, readFolder } from '../../command-line/flags.ts';
 import type { Given } from './contenders.ts';
 import { type RowName, rowNames } from './titles.ts';
 
@@ -8,9 +8,9 @@ export const help = `The emulator measured beside Google's (when java and gcloud
   npm run bench:emulator -- [flags]
 
   --quick                        a minute, for a look or a smoke test; its figures are too short to be quoted
-  --only=ROW[,ROW]               ${rowNames.join(', ')}
-  --also=NAME=HOST:PORT[,pid=N]  one that runs already, several times if wanted; its CPU and memory by its pid
-  --out=FILE                     every value of every run as JSON
+  --only ROWS                    ${rowNames.join(', ')}
+  --also NAME=HOST:PORT[,pid=N]  one that runs already, several times if wanted; its CPU and memory by its pid
+  --out FOLDER                   where bench-emulator.json is written, every value of every run; default: nowhere
   --help                         this text
 
 Everything is on this machine, in TMPDIR: 6 GB at the most, removed afterwards. The row limits wants root and
@@ -19,8 +19,8 @@ Exit code: 0 measured, whether or not the targets are reached, 1 a run failed, 2
 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
-  npm run bench:emulator -- --quick --only=official,start
-  npm run bench:emulator -- --only=memory --out=/tmp/memory.json
+  npm run bench:emulator -- --quick --only official,start
+  npm run bench:emulator -- --only memory --out /tmp/bench
 `;
 
 /** How much is measured. */
@@ -70,7 +70,8 @@ export interface BenchOptions {
   scale: Scale;
   isQuick: boolean;
   also: Given[];
-  out: string | undefined;
+  /** Undefined: nothing is written. */
+  folder: string | undefined;
 }
 
 const flags = {
@@ -94,7 +95,7 @@ export function readOptions(args: string[]): BenchOptions | 'help' {
     scale: values.quick ? quick : full,
     isQuick: values.quick ?? false,
     also: (values.also ?? []).map(readGiven),
-    out: values.out,
+    folder: values.out === undefined ? undefined : readFolder(values.out),
   };
 }
 

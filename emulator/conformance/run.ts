@@ -14,11 +14,11 @@ const help = `Runs the conformance suite over the wire.
 
   npm run conformance -- [flags]
 
-  --against=ours      this emulator; it is started
-  --against=google    Google's emulator; it is started (java, and the pubsub-emulator component of gcloud)
-  --against=HOST:PORT any other that runs there: what the service's documentation promises
+  --against ours      this emulator; it is started
+  --against google    Google's emulator; it is started (java, and the pubsub-emulator component of gcloud)
+  --against HOST:PORT any other that runs there: what the service's documentation promises
                       may be given several times; default: ours and Google's
-  --only=TEXT         only the features with TEXT in their name
+  --only TEXT         only the features with TEXT in their name
   --write             writes the tables into emulator/README.md; only for a whole run against both
   --help              this text
 
@@ -28,8 +28,8 @@ of it.
 
 Examples:
   npm run conformance
-  npm run conformance -- --against=ours --only=push
-  npm run conformance -- --against=127.0.0.1:8085
+  npm run conformance -- --against ours --only push
+  npm run conformance -- --against 127.0.0.1:8085
 `;
 
 const flags = {

@@ -13,8 +13,9 @@ const run = promisify(execFile);
 const main = join(import.meta.dirname, '../bench/main.ts');
 
 test('measures every row and writes table and JSON', async () => {
-  const file = join(createFolder(), 'bench.json');
-  const { stdout } = await run(process.execPath, [main, '--quick', `--out=${file}`]);
+  const folder = createFolder();
+  const { stdout } = await run(process.execPath, [main, '--quick', '--out', folder]);
+  const file = join(folder, 'bench-emulator.json');
   const { all, notes } = JSON.parse(readFileSync(file, 'utf8')) as { all: Figure[]; notes: string[] };
   for (const row of rowNames) {
     const figures = all.filter((figure) => figure.row === row);

@@ -15,13 +15,13 @@ export const help = `Breaks the whole system and proves that nothing is lost: ev
   --json          prints the findings as JSON
   --help          this text
 
+Faults:
+${formatNames()}
 Everything runs on this machine, on free ports of loopback, in folders of its own that are removed at the end.
 Ctrl-C ends all that was started.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
 130 stopped by Ctrl-C or SIGTERM.
 
-Faults:
-${formatNames()}
 Examples:
   npm run chaos
   npm run chaos -- --only writer-dies-before-ack --rounds 5

@@ -1,6 +1,6 @@
 /** The system within its pods' limits: overload, a long backlog, a soak. `npm run limits -- --help` says how. */
 import { exitCodes, runCommand } from '../../command-line/command.ts';
-import { BadUsage, parseFlags, readWholeNumber } from '../../command-line/flags.ts';
+import { BadUsage, parseFlags, readTime, readWholeNumber } from '../../command-line/flags.ts';
 import { endProgress } from '../../command-line/progress.ts';
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/programs.ts';
@@ -12,12 +12,15 @@ import { measureSoak } from './soak.ts';
 
 const help = `The system in cgroups with the memory of its pods, all parts on one CPU and their load on another.
 
-  npm run limits -- overload [--seconds N]      10,000 connections in a closed loop, and 3 times the capacity in
-                                                an open one; default 20 s each, 2 to 3 minutes in all
-  npm run limits -- backlog [--documents N]     no writer until N documents are confirmed; default 2000000, 10 minutes
-  npm run limits -- soak [--minutes N]          70 % of capacity; default 30
-    --json     prints the figures as JSON
-    --help     this text
+  npm run limits -- overload [--duration TIME]   10,000 connections in a closed loop, and 3 times the capacity in an
+                                                 open one; default 20s each, 2 to 3 minutes in all
+  npm run limits -- backlog [--documents N]      no writer until N documents are confirmed; default 2000000, 10 minutes
+  npm run limits -- soak [--duration TIME]       70 % of capacity; default 30m
+
+  --duration TIME   such as 12s or 30m; of overload 10m at most
+  --documents N     1000 to 10000000
+  --json            prints the figures as JSON
+  --help            this text
 
 Needs root, cgroup version 1 and two CPUs. Everything runs on this machine, on free ports of loopback.
 Ctrl-C ends all that was started.
@@ -25,20 +28,16 @@ Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended f
 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
-  npm run limits -- overload --seconds 12
+  npm run limits -- overload --duration 12s
   npm run limits -- backlog --documents 100000 --json
 `;
 
 const flags = {
-  seconds: { type: 'string' },
+  duration: { type: 'string' },
   documents: { type: 'string' },
-  minutes: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
-
-/** What each takes beside --json. */
-const flagOfMode = { overload: 'seconds', backlog: 'documents', soak: 'minutes' } as const;
 
 interface LimitsOptions {
   measure: () => Promise<Report<unknown>>;
@@ -51,20 +50,19 @@ function readOptions(args: string[]): LimitsOptions | 'help' {
   if (values.help) return 'help';
   const [mode, ...rest] = positionals;
   if (rest.length > 0) throw new BadUsage(`one of overload, backlog, soak; not ${positionals.join(' ')}`);
-  const seconds = readWholeNumber('--seconds', values.seconds ?? '20', 1, 600);
+  const [durationDefault, durationMax] = mode === 'overload' ? ['20s', '10m'] : ['30m', '24h'];
+  const seconds = readTime('--duration', values.duration ?? durationDefault, durationMax) / 1_000;
   const documents = readWholeNumber('--documents', values.documents ?? '2000000', 1_000, 10_000_000);
-  const minutes = readWholeNumber('--minutes', values.minutes ?? '30', 1, 1_440);
   // A map, because an object has a toString too.
   const modes = new Map<string | undefined, LimitsOptions['measure']>([
     ['overload', async () => formatOverload(await measureOverload({ seconds }))],
     ['backlog', async () => formatBacklog(await measureBacklog({ documents }))],
-    ['soak', async () => formatSoak(await measureSoak({ minutes }))],
+    ['soak', async () => formatSoak(await measureSoak({ seconds }))],
   ]);
   const measure = modes.get(mode);
   if (!measure) throw new BadUsage('wants overload, backlog or soak');
-  for (const [other, flag] of Object.entries(flagOfMode)) {
-    if (other !== mode && values[flag] !== undefined) throw new BadUsage(`--${flag}: not with ${mode}`);
-  }
+  const other = mode === 'backlog' ? 'duration' : 'documents';
+  if (values[other] !== undefined) throw new BadUsage(`--${other}: not with ${mode}`);
   return { measure, isJson: values.json ?? false };
 }
 

@@ -37,7 +37,7 @@ const capacitySeconds = 20;
 const capacityConnections = 200;
 const connectionsMax = 5_000;
 
-export async function measureSoak({ minutes }: { minutes: number }): Promise<SoakFigures> {
+export async function measureSoak({ seconds }: { seconds: number }): Promise<SoakFigures> {
   const system = await startLimitedSystem({});
   const url = `${system.api.url}/api/data`;
   try {
@@ -49,11 +49,11 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
     await untilDrained(system);
     const rate = Math.round(capacity * loadShare);
     const rows: SoakRow[] = [];
-    let seconds: Interval[] = [];
+    let minute: Interval[] = [];
     const endMinute = () => {
-      const row = formRow(rows.length + 1, seconds, system.memory(), system.handles());
+      const row = formRow(rows.length + 1, minute, system.memory(), system.handles());
       rows.push(row);
-      seconds = [];
+      minute = [];
       endProgress();
       console.error(formatSoakRow(row));
     };
@@ -61,17 +61,17 @@ export async function measureSoak({ minutes }: { minutes: number }): Promise<Soa
       url,
       {
         connections: connectionsMax,
-        seconds: minutes * 60,
+        seconds,
         pace: rate,
         onSecond(interval) {
-          seconds.push(interval);
-          if (seconds.length === rowSeconds) endMinute();
+          minute.push(interval);
+          if (minute.length === rowSeconds) endMinute();
         },
       },
       system.loadWrapper,
     );
     // The last minute has a second less: the load ends before it is told.
-    if (seconds.length > 0) endMinute();
+    if (minute.length > 0) endMinute();
     await untilDrained(system);
     const { accepted, refused, failed, unsent } = whole;
     return {

@@ -15,13 +15,13 @@ export const help = `Where the CPU time of api, writer and broker goes under loa
                     without idle time; made if it is not there; default stress-test/out/profile
   --help            this text
 
+Chrome's developer tools (Performance) and VS Code open the files as well. Needs wrk.
+Exit code: 0 measured; 1 it failed; 2 bad usage, or a part is not there; 130 stopped by Ctrl-C or SIGTERM.
+
 Examples:
   npm run profile
   npx speedscope stress-test/out/profile/api.cpuprofile     opens the flame graph; "Left Heavy" adds up what is the same
   npm run profile -- --connections 10000 --duration 30s
-
-Chrome's developer tools (Performance) and VS Code open the files as well. Needs wrk.
-Exit code: 0 measured; 1 it failed; 2 bad usage, or a part is not there; 130 stopped by Ctrl-C or SIGTERM.
 `;
 
 export interface ProfileOptions {

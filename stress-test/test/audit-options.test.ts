@@ -34,7 +34,10 @@ describe('the command line of the audit', () => {
   });
 
   test("audits k6's files when they are named", () => {
-    const options = read('--summary', 's.json', '--ids', 'i.txt', '--settle', '5', '--quiet', '1m', '--json');
+    const options = read(
+      ...['--summary', 's.json', '--ids', 'i.txt'],
+      ...['--settle', '5', '--quiet-period', '1m', '--json'],
+    );
     assert.deepEqual(options, {
       source: { kind: 'k6', summary: 's.json', ids: 'i.txt' },
       settleMs: 5_000,
@@ -69,7 +72,7 @@ describe('the command line of the audit', () => {
     [['--duration', '10ms'], /^--duration: wants/],
     [['--duration', ''], /^--duration: wants/],
     [['--settle', 'soon'], /^--settle: wants/],
-    [['--quiet', '-1s'], /--quiet/],
+    [['--quiet-period', '-1s'], /--quiet-period/],
     [['--base-url', 'localhost:3000'], /^--base-url: wants/],
     [['--base-url', 'ftp://127.0.0.1'], /^--base-url: wants/],
     [['--base-url', 'http://127.0.0.1/?a=1'], /^--base-url: wants/],

@@ -67,7 +67,7 @@ async function auditKilledWriter(name: string) {
       join(import.meta.dirname, '../audit.ts'),
       ...['--base-url', api.url, '--connections', '2', '--duration', '5m'],
       // Twice and three times as long as the leases of the writer that was killed.
-      ...['--quiet', '20s', '--settle', '30s', '--out', folder],
+      ...['--quiet-period', '20s', '--settle', '30s', '--out', folder],
     ],
     env: { MONGODB_URI: mongoDb.uri },
     ready: /^load:/m,

@@ -54,7 +54,7 @@ test('npm run capacity says what it wants when its flags are wrong', async () =>
     [[], /^--users: wants/],
     [['--users', '0'], /^--users: wants a number from 1 to 100000000/],
     [['--users', '5', '--think', '-1'], /^.*--think/],
-    [['--users', '5', '--for', 'x'], /^--for: wants a time/],
+    [['--users', '5', '--duration', 'x'], /^--duration: wants a time/],
     [['--users', '5', '--bench', '/dev/null'], /^--bench: wants a bench\.json/],
   ] as const) {
     await assert.rejects(

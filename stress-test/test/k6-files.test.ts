@@ -46,7 +46,7 @@ async function audit(uri: string, { ids, summary }: K6Files) {
     command: process.execPath,
     args: [
       join(import.meta.dirname, '../audit.ts'),
-      ...['--ids', ids, '--summary', summary, '--settle', '2s', '--quiet', '1s'],
+      ...['--ids', ids, '--summary', summary, '--settle', '2s', '--quiet-period', '1s'],
     ],
     env: { MONGODB_URI: uri },
     ready: /./,

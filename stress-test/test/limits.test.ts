@@ -127,9 +127,11 @@ test('bad usage is named', () => {
     [[], /wants overload, backlog or soak/],
     [['toString'], /wants overload, backlog or soak/],
     [['overload', 'soak'], /one of overload, backlog, soak/],
-    [['soak', '--minutes', '0'], /--minutes: wants a whole number from 1/],
+    [['soak', '--duration', '0s'], /^--duration: wants a time from 1s to 24h/],
+    [['overload', '--duration', '11m'], /^--duration: wants a time from 1s to 10m/],
     [['backlog', '--documents', 'many'], /--documents: wants a whole number/],
-    [['overload', '--minutes', '5'], /^--minutes: not with overload/],
+    [['overload', '--documents', '5000'], /^--documents: not with overload/],
+    [['backlog', '--duration', '5m'], /^--duration: not with backlog/],
     [['overload', '--fast'], /--fast/],
   ] as const) {
     const { status, stderr } = run(...args);

@@ -31,7 +31,7 @@ describe('npm run stress', needs('mongodb', 'k6'), () => {
     const system = await startSystem();
     const folder = createFolder();
     const args = ['--base-url', system.api.url, '--users', '5', '--duration', '3s', '--out', folder];
-    const { exitCode, stdout, stderr } = await runStress([...args, '--quiet', '2s'], {
+    const { exitCode, stdout, stderr } = await runStress([...args, '--quiet-period', '2s'], {
       MONGODB_URI: system.mongoDb.uri,
     });
     await system.stop();
@@ -93,14 +93,14 @@ describe('npm run stress', needs('mongodb', 'k6'), () => {
   }
 
   test('Ctrl-C ends the load early, and its audit and the verdict follow', async (context) => {
-    const { pid, closed, output } = await startStress(context, '--quiet', '2s');
+    const { pid, closed, output } = await startStress(context, '--quiet-period', '2s');
     await pressCtrlC(pid);
     await closed;
     assert.match(output(), /✓ audit: every confirmed id is stored exactly once\n\n(PASS|FAIL)\n$/);
   });
 
   test('Ctrl-C once more does not wait for the audit', async (context) => {
-    const { child, pid, closed, output } = await startStress(context, '--quiet', '5m');
+    const { child, pid, closed, output } = await startStress(context, '--quiet-period', '5m');
     await pressCtrlC(pid);
     await until(output, (text) => text.includes('waiting until what was confirmed is stored'));
     await until(() => !child.kill('SIGINT'));
@@ -120,12 +120,12 @@ test('the options of npm run stress become those of k6 and of the audit', () => 
   assert.ok(steady !== 'help');
   assert.deepEqual(steady.k6Args, ['--vus', '7', '--duration', '30s']);
   assert.equal(steady.baseUrl, 'http://127.0.0.1:3000');
-  const profile = read('--profile', 'short', '--think-time', '5', '--settle', '1m', '--quiet', '5s');
+  const profile = read('--profile', 'short', '--think-time', '5', '--settle', '1m', '--quiet-period', '5s');
   assert.ok(profile !== 'help');
   assert.deepEqual(profile.k6Args, []);
   assert.equal(profile.k6Environment.PROFILE, 'short');
   assert.equal(profile.k6Environment.THINK_TIME, '5');
-  assert.deepEqual(profile.auditArgs, ['--settle', '1m', '--quiet', '5s']);
+  assert.deepEqual(profile.auditArgs, ['--settle', '1m', '--quiet-period', '5s']);
 });
 
 const bad: [args: string[], message: RegExp][] = [
@@ -135,7 +135,7 @@ const bad: [args: string[], message: RegExp][] = [
   [['--profile', 'long'], /^--profile: wants full or short/],
   [['--profile', 'short', '--users', '5'], /^--profile: not with --users/],
   [['--think-time', '-1'], /./],
-  [['--quiet', '0s'], /^--quiet: wants a time/],
+  [['--quiet-period', '0s'], /^--quiet-period: wants a time/],
   [['--base-url', 'nowhere'], /^--base-url: wants a URL/],
   [['--nope'], /--nope/],
 ];

@@ -180,7 +180,7 @@ async function runK6({ cluster, say }: Proof, name: CheckName): Promise<Seen> {
     'k6 run --quiet --vus 100 --duration 30s -e RECORD=true -e RECORD_EVERY=1 --console-output /tmp/k6.txt ' +
     '--log-format raw --summary-export /tmp/summary.json stress-test/stress-test.js';
   const audit =
-    'node stress-test/audit.ts --ids /tmp/k6.txt --summary /tmp/summary.json --json --quiet 15s || true';
+    'node stress-test/audit.ts --ids /tmp/k6.txt --summary /tmp/summary.json --json --quiet-period 15s || true';
   const { exitCode, log } = await runInPod(cluster, name, ['sh', '-c', `${run} && { ${audit}; }`]);
   if (exitCode !== 0) return { said: 'thresholds crossed', problems: [log.trim()] };
   const findings = readFindings(log);

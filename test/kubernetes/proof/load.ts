@@ -35,7 +35,7 @@ const judgedSecondsMax = 420;
 export async function startLoad(cluster: Cluster, check: string, connections: number): Promise<Load> {
   const pod = await startPod(cluster, check, [
     ...['node', 'stress-test/audit.ts', '--json', '--out', '/tmp', '--connections', String(connections)],
-    ...['--duration', durationMax, '--quiet', quiet],
+    ...['--duration', durationMax, '--quiet-period', quiet],
   ]);
   const log = () => cluster.run(['logs', pod]);
   await cluster.until('the load has not begun', async () => {
