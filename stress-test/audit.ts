@@ -58,6 +58,7 @@ async function audit(options: AuditOptions): Promise<number> {
         showProgress(
           `${formatCount(idsFound)} of ${formatCount(idsCount(run))} ids found, ` +
             `${formatCount(documentsAfter - documentsBefore)} documents, last arrival ${seconds} s ago`,
+          idsFound / idsCount(run),
         );
       },
     });
@@ -88,7 +89,10 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
       ...load,
       idsFile: join(load.folder, 'ids.txt'),
       signal: stopping.signal,
-      onProgress: (soFar, elapsedMs) => showProgress(`${Math.floor(elapsedMs / 1000)} s: ${describe(soFar)}`),
+      onProgress(soFar, elapsedMs) {
+        const text = `${Math.floor(elapsedMs / 1000)} s: ${describe(soFar)}`;
+        showProgress(text, elapsedMs / load.durationMs);
+      },
     },
     beganAt,
   );

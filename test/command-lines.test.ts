@@ -1,6 +1,6 @@
 /** What every command line has in common: --help with examples, exit codes, and a flag that it does not know. */
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -90,4 +90,15 @@ test('Ctrl-C ends what a measurement has started, with 130', needs('mongodb'), a
   await pressCtrlC(child.pid as number);
   assert.deepEqual(await exited, [130, null]);
   assert.deepEqual(readdirSync(TMPDIR), []);
+});
+
+test('on a terminal the line of progress has a bar where the share is known', () => {
+  const program =
+    "import { showProgress } from './command-line/progress.ts'; showProgress('half', 0.5); showProgress('over', 1.5);";
+  const command = `"${process.execPath}" --input-type=module --eval "${program}"`;
+  const shown = execFileSync('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.match(shown, /█{10}░{10} half.*█{20} over/s);
 });

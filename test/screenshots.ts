@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import type { BrowserContextOptions, Page } from 'playwright-core';
 import { CannotRun } from '../command-line/cannot-run.ts';
 import { exitCodes, runCommand } from '../command-line/command.ts';
+import { formatCount } from '../command-line/count.ts';
 import { parseFlags, readFolder } from '../command-line/flags.ts';
+import { endProgress, showProgress } from '../command-line/progress.ts';
 import { startBrowser } from './browser.ts';
 import { needs } from './programs.ts';
 import { startSystem } from './system.ts';
@@ -50,12 +52,14 @@ function readOptions(args: string[]): { folder: string } | 'help' {
 async function takeAll({ folder }: { folder: string }): Promise<number> {
   const { skip } = needs('mongodb', 'chromium');
   if (skip) throw new CannotRun(skip);
+  showProgress('starting the system');
   const system = await startSystem({ BURST_REQUESTS_MAX: String(burstRequests) });
   const browser = await startBrowser();
 
   async function take(page: Page, look: string, isScreenOnly = false): Promise<void> {
     const path = join(folder, `dashboard-${look}.png`);
     await page.screenshot({ path, fullPage: !isScreenOnly });
+    endProgress();
     console.log(path);
   }
 
@@ -69,13 +73,19 @@ async function takeAll({ folder }: { folder: string }): Promise<number> {
     }
     const { light, dark, phone } = pages;
     if (!light || !dark || !phone) throw new Error('not every page is open');
+    showProgress('before the burst');
     await light.waitForTimeout(calmMs);
     await light.getByLabel('Requests').fill(String(burstRequests));
     await light.getByRole('button').click();
     const answered = async () => (await light.locator('#burst-status').textContent()) ?? '';
-    await until(answered, (text) => Number.parseInt(text.replaceAll(',', ''), 10) > burstRequests / 2);
+    await until(answered, (text) => {
+      const count = Number.parseInt(text.replaceAll(',', ''), 10) || 0;
+      showProgress(`${formatCount(count)} of ${formatCount(burstRequests)} requests`, count / burstRequests);
+      return count > burstRequests / 2;
+    });
     await take(light, 'light');
     await take(phone, 'phone', true);
+    showProgress('without the writer');
     await system.writer.kill();
     await dark.locator('[data-part=writer][data-state=down]').waitFor();
     await light.waitForTimeout(3_000);

@@ -2,6 +2,7 @@
 import { CannotRun } from '../../command-line/cannot-run.ts';
 import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { BadUsage, parseFlags } from '../../command-line/flags.ts';
+import { endProgress, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
 import type { Feature } from './check.ts';
 import { flagsSection, limitsSection, writeSection } from './readme.ts';
@@ -66,14 +67,21 @@ function readOptions(args: string[]): ConformanceOptions | 'help' {
   return { against, isWritten: write, features };
 }
 
-async function runAgainst(against: string, features: readonly Feature[]): Promise<Result[]> {
-  if (against !== 'ours' && against !== 'google') {
-    return Promise.all(runChecks({ kind: undefined, host: against }, features));
-  }
-  const kind: Kind = against;
-  const server = await startServer(kind);
+/** Calls `onDone` after each check. */
+async function runAgainst(
+  against: string,
+  features: readonly Feature[],
+  onDone: () => void,
+): Promise<Result[]> {
+  const run = (kind: Kind | undefined, host: string) => {
+    const results = runChecks({ kind, host }, features);
+    for (const result of results) result.then(onDone);
+    return Promise.all(results);
+  };
+  if (against !== 'ours' && against !== 'google') return run(undefined, against);
+  const server = await startServer(against);
   try {
-    return await Promise.all(runChecks({ kind, host: server.host }, features));
+    return await run(against, server.host);
   } finally {
     await server.kill();
   }
@@ -96,7 +104,16 @@ async function runSuite({ against, isWritten, features }: ConformanceOptions): P
   const { skip } = needs(...(against.includes('google') ? (['googleEmulator'] as const) : []));
   if (skip) throw new CannotRun(skip);
   const started = performance.now();
-  const runs = await Promise.all(against.map((one) => runAgainst(one, features)));
+  const checkCount = against.length * features.flatMap(({ checks }) => checks).length;
+  let doneCount = 0;
+  const show = () => showProgress(`${doneCount} of ${checkCount} checks`, doneCount / checkCount);
+  show();
+  const onDone = () => {
+    doneCount++;
+    show();
+  };
+  const runs = await Promise.all(against.map((one) => runAgainst(one, features, onDone)));
+  endProgress();
   for (const [position, results] of runs.entries()) print(against[position] ?? '', results);
   console.log(`\n${Math.round((performance.now() - started) / 1_000)} s`);
   const hasFailed = runs.flat().some(({ outcome }) => outcome === 'failed');

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { CannotRun } from '../../command-line/cannot-run.ts';
 import { exitCodes, runCommand } from '../../command-line/command.ts';
 import { parseFlags } from '../../command-line/flags.ts';
+import { endProgress, showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
 import { startSystem } from '../../test/system.ts';
 import { cpuTimeMs } from './cpu-time.ts';
@@ -31,12 +32,14 @@ const warmUpMs = 5_000;
 async function measureViewers(): Promise<number> {
   const { skip } = needs('mongodb');
   if (skip) throw new CannotRun(skip);
+  showProgress('starting the system');
   const system = await startSystem();
   const { api, writer, broker, mongoDb } = system;
   const pids = { api: api.pid(), writer: writer.pid(), emulator: broker.pid(), MongoDB: mongoDb.pid() };
-  const idle = await measure(Object.values(pids));
+  const idle = await measure(Object.values(pids), 'nobody looks');
   const streams = await Promise.all(Array.from({ length: viewers }, () => watch(api.url)));
-  const watched = await measure(Object.values(pids));
+  const watched = await measure(Object.values(pids), `${viewers} viewers`);
+  endProgress();
   const bytes = streams[0]?.() ?? 0;
   console.log(`percent of a core over ${seconds} s    nobody   ${viewers} viewers   more`);
   for (const [index, name] of Object.keys(pids).entries()) {
@@ -50,10 +53,13 @@ async function measureViewers(): Promise<number> {
 }
 
 /** Percent of a core, of each. */
-async function measure(pids: number[]): Promise<number[]> {
+async function measure(pids: number[], what: string): Promise<number[]> {
+  showProgress(`${what}: warming up`);
   await pause(warmUpMs);
   const before = pids.map(cpuTimeMs);
-  await pause(seconds * 1000);
+  await showEverySecond(pause(seconds * 1000), (passed) =>
+    showProgress(`${what}: ${passed} of ${seconds} s`, passed / seconds),
+  );
   return pids.map((pid, index) => (cpuTimeMs(pid) - (before[index] ?? 0)) / (seconds * 10));
 }
 

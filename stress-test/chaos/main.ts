@@ -1,6 +1,6 @@
 /** Breaks the whole system, part by part and in pairs, under load. `npm run chaos -- --help` says how. */
 import { exitCodes, runCommand } from '../../command-line/command.ts';
-import { endProgress, showProgress } from '../../command-line/progress.ts';
+import { endProgress, showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { needs } from '../../test/programs.ts';
 import { NotJudged } from '../run.ts';
 import { type ChaosOptions, help, readOptions } from './options.ts';
@@ -19,8 +19,10 @@ async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<
   try {
     for (const strikes of planRounds(seed, among)) {
       const number = results.length + 1;
-      showProgress(`${number} of ${rounds}: ${strikes.map(({ fault }) => fault.name).join(' + ')}`);
-      const result = await runRound(rig, strikes);
+      const what = strikes.map(({ fault }) => fault.name).join(' + ');
+      const result = await showEverySecond(runRound(rig, strikes), (seconds) =>
+        showProgress(`${number} of ${rounds}: ${what}, ${seconds} s`, results.length / rounds),
+      );
       results.push(result);
       endProgress();
       console.error(formatRound(result, number));

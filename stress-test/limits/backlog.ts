@@ -12,7 +12,7 @@ import { backlogCount } from '../backlog.ts';
 import { readMetric } from '../metric.ts';
 import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
-import { type PartName, startLimitedSystem } from './system.ts';
+import { type LimitedSystem, type PartName, startLimitedSystem } from './system.ts';
 import { watchMemory } from './watch.ts';
 
 export interface BacklogFigures {
@@ -56,7 +56,11 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
     const fill = watchMemory(system);
     const fillStart = performance.now();
     while ((await confirmed()) < documents) {
-      showProgress(`${formatCount(await confirmed())} of ${formatCount(documents)} documents confirmed`);
+      const count = await confirmed();
+      showProgress(
+        `${formatCount(count)} of ${formatCount(documents)} documents confirmed`,
+        count / documents,
+      );
       const load = { connections, seconds: fillChunkSeconds, pace: 'patient' } as const;
       ids.push(...((await runLoad(url, load, system.loadWrapper)).ids ?? []));
     }
@@ -67,10 +71,9 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
     const store = watchMemory(system);
     const storeStart = performance.now();
     await system.writer.restart();
-    const watched = await watchStoring(system, url);
+    const watched = await watchStoring(system, url, envelopes);
     store.stop();
     const storeSeconds = secondsSince(storeStart);
-    showProgress('looking ids up');
     const all = confirmedDocuments + writesPerRequest * watched.reads.answered;
     return {
       confirmedDocuments: all,
@@ -91,7 +94,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
 }
 
 /** Until the broker holds nothing any longer. */
-async function watchStoring(system: Awaited<ReturnType<typeof startLimitedSystem>>, url: string) {
+async function watchStoring(system: LimitedSystem, url: string, envelopes: number) {
   const reads = { answered: 0, withIds: 0, failed: 0 };
   let operationsMax = 0;
   for (;;) {
@@ -105,7 +108,7 @@ async function watchStoring(system: Awaited<ReturnType<typeof startLimitedSystem
     }
     const left = await backlogCount(system.brokerHost);
     if (left <= 1) break;
-    showProgress(`${formatCount(left)} envelopes left`);
+    showProgress(`${formatCount(left)} envelopes left`, 1 - left / envelopes);
     await pause(readIntervalMs);
   }
   while ((await backlogCount(system.brokerHost)) > 0) await pause(readIntervalMs);
@@ -117,6 +120,7 @@ async function lookUp(uri: string, ids: readonly string[], confirmedDocuments: n
   const records = createStoredRecords(mongo.db());
   let idsFound = 0;
   for (let start = 0; start < ids.length; start += lookUpIdsMax) {
+    showProgress(`looking ${formatCount(ids.length)} ids up`, start / ids.length);
     idsFound += (await records.findStored(ids.slice(start, start + lookUpIdsMax))).size;
   }
   const total = async () => (await readModelCollection(mongo.db()).findOne({ _id: 'records' }))?.total ?? 0;

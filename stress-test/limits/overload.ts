@@ -6,10 +6,11 @@
  * requests a second leaves a·c + (3 − a·c)·r = 1, so a share of (1 − 3r) / (1 − r) of the best.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { showProgress } from '../../command-line/progress.ts';
+import { formatCount } from '../../command-line/count.ts';
+import { showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
-import { runLoad } from './load.ts';
+import { type LoadOptions, runLoad } from './load.ts';
 import { type LimitedSystem, type PartName, partNames, startLimitedSystem } from './system.ts';
 import { untilDrained, watchMemory } from './watch.ts';
 
@@ -56,33 +57,37 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
     PUBLISH_TIMEOUT_MS: String(publishTimeoutMs),
   });
   const url = `${system.api.url}/api/data`;
-  const load = (options: Parameters<typeof runLoad>[1]) => runLoad(url, options, system.loadWrapper);
+  const load: Load = (what, options) =>
+    showEverySecond(runLoad(url, options, system.loadWrapper), (passed) =>
+      showProgress(`${what}, ${passed} s`, passed / options.seconds),
+    );
   try {
-    showProgress('warming up');
-    await load({ connections: 100, seconds: warmUpSeconds, pace: 'patient' });
+    await load('warming up', { connections: 100, seconds: warmUpSeconds, pace: 'patient' });
     const best = await measureBest(system, load, seconds);
-    showProgress('what a refusal costs');
     const rate = Math.round(overloadFactor * best.perSecond);
     const refusalMicros = await measureRefusal(system, load, rate);
     const costRatio = refusalMicros / best.cpuMicros;
-    showProgress(`${connectionsClosed} connections, closed loop`);
+    const closedLoop = `${formatCount(connectionsClosed)} connections, closed loop`;
     const closedAt = async (pace: 'patient' | 'impatient') => {
       const figures = await overload(
         system,
-        () => load({ connections: connectionsClosed, seconds, pace }),
+        () => load(closedLoop, { connections: connectionsClosed, seconds, pace }),
         seconds,
       );
       await untilDrained(system);
       return figures;
     };
     const closed = { patient: await closedAt('patient'), impatient: await closedAt('impatient') };
-    showProgress(`${rate} requests a second, open loop`);
     const open = await overload(
       system,
-      () => load({ connections: connectionsOpen, seconds, pace: rate }),
+      () =>
+        load(`${formatCount(rate)} requests a second, open loop`, {
+          connections: connectionsOpen,
+          seconds,
+          pace: rate,
+        }),
       seconds,
     );
-    showProgress('half the capacity');
     const recoverySeconds = await measureRecovery(load, best.perSecond / 2);
     await untilDrained(system);
     return {
@@ -102,16 +107,20 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
   }
 }
 
-type Load = (options: Parameters<typeof runLoad>[1]) => Promise<Interval>;
+/** `what` is told while it runs. */
+type Load = (what: string, options: LoadOptions) => Promise<Interval>;
 
 /** The most that is accepted in a closed loop, with what all parts spend on it. */
 async function measureBest(system: LimitedSystem, load: Load, seconds: number) {
   let best = { connections: 0, perSecond: 0, cpuMicros: 0 };
   for (const connections of bestConnections) {
-    showProgress(`capacity, ${connections} connections`);
     await untilDrained(system);
     const before = totalCpuMs(system);
-    const { accepted } = await load({ connections, seconds, pace: 'patient' });
+    const { accepted } = await load(`capacity, ${connections} connections`, {
+      connections,
+      seconds,
+      pace: 'patient',
+    });
     await untilDrained(system);
     const cpuMicros = ((totalCpuMs(system) - before) * 1_000) / accepted;
     if (accepted / seconds > best.perSecond) best = { connections, perSecond: accepted / seconds, cpuMicros };
@@ -129,7 +138,7 @@ async function measureRefusal(system: LimitedSystem, load: Load, rate: number): 
   while ((await readMetric(system.api.url, 'api_requests_in_flight')) < inFlightMax) await pause(50);
   // Once the connections are open, which costs more than many refusals.
   const seen = { refused: 0, cpuMs: Number.NaN, micros: Number.NaN };
-  await load({
+  await load('what a refusal costs', {
     connections: connectionsOpen,
     seconds: refusedSeconds,
     pace: rate,
@@ -162,7 +171,7 @@ async function measureRecovery(load: Load, rate: number): Promise<number> {
   const patienceSeconds = 15;
   let seconds = 0;
   let recoveredAfter = Number.POSITIVE_INFINITY;
-  await load({
+  await load('half the capacity', {
     connections: connectionsOpen,
     seconds: patienceSeconds,
     pace: rate,

@@ -1,5 +1,6 @@
 /** A long load below capacity: memory, open files and latency have to stay as they are. */
-import { endProgress, showProgress } from '../../command-line/progress.ts';
+import { formatCount } from '../../command-line/count.ts';
+import { endProgress, showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { median } from '../bench/figures.ts';
 import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
@@ -41,15 +42,19 @@ export async function measureSoak({ seconds }: { seconds: number }): Promise<Soa
   const system = await startLimitedSystem({});
   const url = `${system.api.url}/api/data`;
   try {
-    showProgress('capacity');
     const warm = { connections: capacityConnections, seconds: capacitySeconds, pace: 'patient' } as const;
-    await runLoad(url, warm, system.loadWrapper);
+    const loadFor = (what: string) =>
+      showEverySecond(runLoad(url, warm, system.loadWrapper), (passed) =>
+        showProgress(`${what}, ${passed} s`, passed / capacitySeconds),
+      );
+    await loadFor('warming up');
     await untilDrained(system);
-    const capacity = (await runLoad(url, warm, system.loadWrapper)).accepted / capacitySeconds;
+    const capacity = (await loadFor('capacity')).accepted / capacitySeconds;
     await untilDrained(system);
     const rate = Math.round(capacity * loadShare);
     const rows: SoakRow[] = [];
     let minute: Interval[] = [];
+    let passed = 0;
     const endMinute = () => {
       const row = formRow(rows.length + 1, minute, system.memory(), system.handles());
       rows.push(row);
@@ -66,6 +71,9 @@ export async function measureSoak({ seconds }: { seconds: number }): Promise<Soa
         onSecond(interval) {
           minute.push(interval);
           if (minute.length === rowSeconds) endMinute();
+          passed++;
+          const accepted = `${formatCount(interval.accepted)} accepted/s`;
+          showProgress(`minute ${rows.length + 1}: ${accepted}`, passed / seconds);
         },
       },
       system.loadWrapper,

@@ -1,5 +1,7 @@
 /** Looks at a running system twice a second: the most memory of each part, and whether the broker still holds something. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { formatCount } from '../../command-line/count.ts';
+import { showProgress } from '../../command-line/progress.ts';
 import { backlogCount } from '../backlog.ts';
 import { type LimitedSystem, mapParts, type PartName } from './system.ts';
 
@@ -21,5 +23,10 @@ export function watchMemory(system: LimitedSystem): Watch {
 }
 
 export async function untilDrained({ brokerHost }: Pick<LimitedSystem, 'brokerHost'>): Promise<void> {
-  while ((await backlogCount(brokerHost)) > 0) await pause(sampleIntervalMs);
+  for (;;) {
+    const count = await backlogCount(brokerHost);
+    if (count === 0) return;
+    showProgress(`draining, ${formatCount(count)} envelopes left`);
+    await pause(sampleIntervalMs);
+  }
 }

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CannotRun } from '../../command-line/cannot-run.ts';
 import { exitCodes, runCommand } from '../../command-line/command.ts';
-import { endProgress, showProgress } from '../../command-line/progress.ts';
+import { endProgress, showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { startApi, startEmulator, startMongoDb, startWriter } from '../../test/parts.ts';
 import { createFolder } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
@@ -31,11 +31,13 @@ async function profile({ connections, seconds, folder }: ProfileOptions): Promis
   const api = await startApi({ ...backends, env: { NODE_OPTIONS: node('api') } });
   const writer = await startWriter({ ...backends, env: { NODE_OPTIONS: node('writer') } });
   const url = `${api.url}/api/data`;
-  showProgress('warming');
-  await runWrk(url, { connections, seconds: warmSeconds });
+  const loadFor = (loadSeconds: number, what: string) =>
+    showEverySecond(runWrk(url, { connections, seconds: loadSeconds }), (passed) =>
+      showProgress(`${what}, ${passed} of ${loadSeconds} s`, passed / loadSeconds),
+    );
+  await loadFor(warmSeconds, 'warming up');
   const from = monotonicMicros();
-  showProgress(`load of ${seconds} s`);
-  const { requests, requestsPerSecond } = await runWrk(url, { connections, seconds });
+  const { requests, requestsPerSecond } = await loadFor(seconds, 'load');
   const to = monotonicMicros();
   showProgress('collecting');
   // At their end they write their profiles.
