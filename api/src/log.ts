@@ -21,7 +21,8 @@ export function createLogger(name: string, level: string): Logger {
  * What an error says and where it comes from. Not the fields that its maker hung on it: MongoDB's driver has
  * whole documents there, and ids by the thousand, 70 kB for one failed bulkWrite.
  */
-function describeError(error: Error) {
+function describeError(error: unknown) {
+  if (!(error instanceof Error)) return withoutValues(String(error));
   const { type, message, code, stack } = pino.stdSerializers.err(error);
   return { type, message: withoutValues(message), code, stack: withoutValues(stack) };
 }

@@ -158,7 +158,10 @@ const server = await listen(admission.listener, {
 });
 isServing = true;
 
-closeWithGrace({ delay: config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
+const drainMs = config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS;
+closeWithGrace({ delay: drainMs, logger }, async ({ signal, err }) => {
+  // What nobody caught: close-with-grace does not tell of it, and exits 1 afterwards.
+  if (err) logger.fatal({ err }, 'failed');
   logger.info({ signal }, 'draining');
   isServing = false;
   admission.drain();

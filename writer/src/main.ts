@@ -136,7 +136,9 @@ const server = await listen(healthApp, { host: config.HOST, port: config.PORT, c
   },
 );
 
-closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal }) => {
+closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal, err }) => {
+  // What nobody caught: close-with-grace does not tell of it, and exits 1 afterwards.
+  if (err) logger.fatal({ err }, 'failed');
   logger.info({ signal }, 'draining');
   isServing = false;
   // Past this point MongoDB is not waited for any longer: leases are given back while there is time for it.

@@ -45,6 +45,7 @@ export function createWriter(options: WriterOptions): Writer {
 
   function track(promise: Promise<void>): void {
     underWay.add(promise);
+    // One that rejects is a fault that nobody handles: main.ts logs it, drains, and ends the process.
     void promise.finally(() => underWay.delete(promise));
   }
 
