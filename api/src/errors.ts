@@ -30,6 +30,8 @@ const failures = {
 
 export type FailureCode = keyof typeof failures;
 
+export const failureCodes = Object.keys(failures) as FailureCode[];
+
 /** `message` goes to the caller as it is: no stack, no address, no secret in it. `cause` goes to the log. */
 export class ApiError extends Error {
   override name = 'ApiError';

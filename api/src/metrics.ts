@@ -1,11 +1,12 @@
 /** The api's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
 import { Counter, Histogram } from 'prom-client';
+import { failureCodes } from './errors.ts';
 import { createRegistry, durationBuckets } from './registry.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics() {
-  const { registry, registers, watch } = createRegistry();
+  const { registry, registers, countBy, watch } = createRegistry();
   return {
     registry,
     watch,
@@ -16,12 +17,12 @@ export function createMetrics() {
       buckets: durationBuckets,
       registers,
     }),
-    refused: new Counter({
-      name: 'api_requests_refused_total',
-      help: 'Requests answered with a failure, by code.',
-      labelNames: ['code'],
-      registers,
-    }),
+    refused: countBy(
+      'api_requests_refused_total',
+      'Requests answered with a failure, by code.',
+      'code',
+      failureCodes,
+    ),
     publishDuration: new Histogram({
       name: 'api_publish_duration_seconds',
       help: 'Time until the broker confirmed an envelope.',

@@ -10,7 +10,6 @@ import { root } from '../kubernetes/manifests.ts';
 import { needs } from '../programs.ts';
 import { request } from '../requests.ts';
 import { type System, startSystem } from '../system.ts';
-import { until } from '../until.ts';
 
 const folder = join(root, 'k8s/components/monitoring');
 
@@ -64,14 +63,9 @@ describe('monitoring', needs('mongodb', 'go'), () => {
     system = await startSystem();
     await request(`${system.api.url}/api/data`);
     const read = async (url: string) => (await fetch(`${url}/metrics`)).text();
-    // What has labels is told once it counted.
-    const writer = await until(
-      () => read(system.writer.url),
-      (answer) => answer.includes('outcome="stored"'),
-    );
     expositions = {
       api: await read(system.api.url),
-      writer,
+      writer: await read(system.writer.url),
       emulator: await read(`http://${system.broker.host}`),
     };
   });
@@ -91,6 +85,19 @@ describe('monitoring', needs('mongodb', 'go'), () => {
     });
     assert.deepEqual(unknown, [], 'metrics that are asked for and told by nobody');
     assert.ok(names.length > 20);
+  });
+
+  test('every series that a rule or a panel names by a label is told before it counted', () => {
+    const rules = readFileSync(join(folder, 'alert-rules.yaml'), 'utf8');
+    const text = [rules, ...readDashboard()].join('\n');
+    const named = text.matchAll(/\b((api|writer)_\w+)\{(\w+)=~?"([^"]*)"\}/g);
+    const series = [...named].flatMap(([, name, part, label, values = '']) =>
+      values.split('|').map((value) => [part, `${name}{${label}="${value}"} `] as const),
+    );
+    assert.ok(series.length > 2);
+    for (const [part, start] of series) {
+      assert.ok(expositions[part as 'api' | 'writer'].includes(`\n${start}`), start);
+    }
   });
 
   test("the check finds what is wrong in a rule's place", async () => {

@@ -15,7 +15,9 @@ export interface LeasedEnvelope<Message> {
   message: Message;
 }
 
-export type FlushReason = 'count' | 'bytes' | 'age' | 'drain';
+export const flushReasons = ['count', 'bytes', 'age', 'drain'] as const;
+
+export type FlushReason = (typeof flushReasons)[number];
 
 export interface BatcherOptions<Message> {
   writesMax: number;

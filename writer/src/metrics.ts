@@ -1,18 +1,20 @@
 /** The writer's Prometheus metrics; what is only looked at when scraped costs nothing until then. */
 import { createRegistry, durationBuckets } from '@assessment/api/registry';
 import { Counter, Histogram } from 'prom-client';
+import { flushReasons } from './batcher.ts';
+import { outcomes } from './writer.ts';
 
 export function createMetrics() {
-  const { registry, registers, watch } = createRegistry();
+  const { registry, registers, countBy, watch } = createRegistry();
   return {
     registry,
     watch,
-    flushes: new Counter({
-      name: 'writer_batches_total',
-      help: 'Batches handed to MongoDB, by what made them leave.',
-      labelNames: ['reason'],
-      registers,
-    }),
+    flushes: countBy(
+      'writer_batches_total',
+      'Batches handed to MongoDB, by what made them leave.',
+      'reason',
+      flushReasons,
+    ),
     batchWrites: new Histogram({
       name: 'writer_batch_writes',
       help: 'Writes in one batch.',
@@ -35,12 +37,12 @@ export function createMetrics() {
       help: 'Writes that were stored already: redeliveries.',
       registers,
     }),
-    envelopes: new Counter({
-      name: 'writer_envelopes_total',
-      help: 'Envelopes settled, by outcome: stored, dead_letter, returned.',
-      labelNames: ['outcome'],
-      registers,
-    }),
+    envelopes: countBy(
+      'writer_envelopes_total',
+      'Envelopes settled, by outcome: stored, dead_letter, returned.',
+      'outcome',
+      outcomes,
+    ),
     storeRetries: new Counter({
       name: 'writer_bulk_write_retries_total',
       help: 'bulkWrite calls that have to be done again.',

@@ -16,6 +16,9 @@ interface LeasedMessage extends DeadMessage {
   nack(): void;
 }
 
+/** What becomes of an envelope. */
+export const outcomes = ['stored', 'dead_letter', 'returned'] as const;
+
 export interface WriterOptions {
   bulkWriter: Pick<BulkWriter, 'store'>;
   deadLetter: (message: DeadMessage, reason: string) => Promise<void>;
@@ -23,7 +26,7 @@ export interface WriterOptions {
   onBatch?: (writes: number, reason: FlushReason) => void;
   /** Told of each batch before it is stored; what it returns is called afterwards. */
   onStoring?: (messages: DeadMessage[], writes: Write[]) => (error?: unknown) => void;
-  onSettled?: (outcome: 'stored' | 'dead_letter' | 'returned', message: DeadMessage) => void;
+  onSettled?: (outcome: (typeof outcomes)[number], message: DeadMessage) => void;
 }
 
 export interface Writer {

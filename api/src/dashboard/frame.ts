@@ -104,9 +104,9 @@ export interface FrameInput {
 /** All but the parts, which parts.ts judges. */
 export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
   const { api, writer, emulator, mongodb, seconds } = input;
-  // A counter with labels is not told before it counted once.
-  const rate = ({ grown }: Figures, name: string, labels?: Record<string, string>) =>
-    grown ? divide(total(grown, name, labels) ?? 0, seconds) : null;
+  // A histogram with labels is not told before it observed once.
+  const rate = ({ grown }: Figures, name: string) =>
+    grown ? divide(total(grown, name) ?? 0, seconds) : null;
   const quantiles = ({ grown }: Figures, name: string, labels?: Record<string, string>): Quantiles => {
     const of = (share: number) => (grown ? quantile(grown, name, share, labels) : null);
     return { p50: of(0.5), p95: of(0.95), p99: of(0.99) };
@@ -163,7 +163,7 @@ export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
       mongodb: mongodb.residentBytes === null ? [] : [mongodb.residentBytes],
     },
     deadLetters: {
-      sent: writer.now.size === 0 ? null : deadLetters(writer),
+      sent: total(writer.now, 'writer_envelopes_total', { outcome: 'dead_letter' }),
       waiting: ofSubscription('pubsub_emulator_unacked_messages', names.deadLetterSubscription),
     },
     refused: refusals(api, seconds),
@@ -179,13 +179,11 @@ function residentBytes({ now }: Figures): number[] {
   return (now.get('process_resident_memory_bytes') ?? []).map(({ value }) => value);
 }
 
-function deadLetters({ now }: Figures): number {
-  return total(now, 'writer_envelopes_total', { outcome: 'dead_letter' }) ?? 0;
-}
-
+/** Every code is told from 0 on; shown are those that came. */
 function refusals({ now, grown }: Figures, seconds: number): Frame['refused'] {
   const rates = grown ? totalsBy(grown, 'api_requests_refused_total', 'code') : {};
   return Object.entries(totalsBy(now, 'api_requests_refused_total', 'code'))
+    .filter(([, count]) => count > 0)
     .map(([code, count]) => ({ code, total: count, rate: (rates[code] ?? 0) / seconds }))
     .sort((a, b) => b.total - a.total);
 }
