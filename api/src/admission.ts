@@ -28,6 +28,8 @@ export interface AdmissionOptions {
   inFlightMax: number;
   /** By the exact target: in any other spelling a request counts, wherever it is routed to. */
   uncounted: ReadonlySet<string>;
+  /** Told of each that counts, before it is taken or refused. */
+  onRequest?: () => void;
   onRefused?: (error: ApiError) => void;
 }
 
@@ -109,6 +111,7 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
       next(request, response);
       return;
     }
+    options.onRequest?.();
     if (inFlight >= options.inFlightMax) {
       options.onRefused?.(overloaded);
       response.writeHead(overloaded.status, isEarly(request.socket) ? closingHeaders : overloadedHeaders);

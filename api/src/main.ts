@@ -123,6 +123,7 @@ const overloadedCount = metrics.refused.labels('overloaded');
 const admission = createAdmission(app, {
   inFlightMax: config.IN_FLIGHT_MAX,
   uncounted: new Set([...healthPaths, ...dashboardPaths]),
+  onRequest: () => metrics.requests.inc(),
   onRefused: () => overloadedCount.inc(),
 });
 metrics.watch(

@@ -10,6 +10,11 @@ export function createMetrics() {
   return {
     registry,
     watch,
+    requests: new Counter({
+      name: 'api_requests_total',
+      help: 'Requests that arrived, refused ones too; health, metrics and the dashboard do not count.',
+      registers,
+    }),
     requestDuration: new Histogram({
       name: 'api_http_request_duration_seconds',
       help: 'Time from a request to its answer, by route and status.',

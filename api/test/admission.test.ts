@@ -10,12 +10,13 @@ const uncounted = new Set(['/healthz']);
 test('refuses over the bound in any spelling of a path, answers health, and takes requests again below it', async () => {
   const held: ServerResponse[] = [];
   const refused: string[] = [];
+  let arrived = 0;
   const admission = createAdmission(
     (request, response) => {
       if (request.url === '/healthz') response.end();
       else held.push(response);
     },
-    { inFlightMax: 2, uncounted, onRefused: ({ code }) => refused.push(code) },
+    { inFlightMax: 2, uncounted, onRequest: () => arrived++, onRefused: ({ code }) => refused.push(code) },
   );
   await using server = createServer(admission.listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -38,6 +39,7 @@ test('refuses over the bound in any spelling of a path, answers health, and take
   while (held.length < 1) await new Promise(setImmediate);
   held[0]?.end();
   assert.equal((await third).status, 200);
+  assert.equal(arrived, 3 + refused.length);
 });
 
 test('refuses what is over the bound before it has begun all that is below it, and begins that in its order', async () => {

@@ -6,6 +6,7 @@ import { quantile, type Sample, total, totalsBy } from './samples.ts';
 /** The metrics that a frame is made of, by the process that has them. */
 export const wanted = {
   api: new Set([
+    'api_requests_total',
     'api_http_request_duration_seconds',
     'api_requests_refused_total',
     'api_requests_in_flight',
@@ -104,9 +105,7 @@ export interface FrameInput {
 /** All but the parts, which parts.ts judges. */
 export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
   const { api, writer, emulator, mongodb, seconds } = input;
-  // A histogram with labels is not told before it observed once.
-  const rate = ({ grown }: Figures, name: string) =>
-    grown ? divide(total(grown, name) ?? 0, seconds) : null;
+  const rate = ({ grown }: Figures, name: string) => (grown ? divide(total(grown, name), seconds) : null);
   const quantiles = ({ grown }: Figures, name: string, labels?: Record<string, string>): Quantiles => {
     const of = (share: number) => (grown ? quantile(grown, name, share, labels) : null);
     return { p50: of(0.5), p95: of(0.95), p99: of(0.99) };
@@ -118,13 +117,12 @@ export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
     return found?.value ?? null;
   };
   const batches = writer.grown;
-  const requestDuration = 'api_http_request_duration_seconds';
   return {
     at: input.at,
     requests: {
-      rate: rate(api, `${requestDuration}_count`),
+      rate: rate(api, 'api_requests_total'),
       inFlight: total(api.now, 'api_requests_in_flight'),
-      latency: quantiles(api, requestDuration),
+      latency: quantiles(api, 'api_http_request_duration_seconds'),
     },
     confirmed: {
       rate: rate(api, 'api_writes_confirmed_total'),
