@@ -99,6 +99,25 @@ describe('following a request', needs('mongodb'), () => {
     assert.equal(stored?.msg, 'stored');
   });
 
+  test('a request whose trace is not sampled begins none on its way', async () => {
+    const [leftOut, followed] = ['d'.repeat(32), 'e'.repeat(32)];
+    const { body } = await get({ traceparent: `00-${leftOut}-${'a'.repeat(16)}-00` });
+    const confirmed = await find('api', ({ firstIds }) => firstIds?.includes(body.writes[0]));
+    await find('writer', ({ messageId }) => messageId === confirmed?.messageId);
+    await get({ traceparent: `00-${followed}-${'a'.repeat(16)}-01` });
+    // Each sends its spans in their order, so what the first one began is here too.
+    await until(() => {
+      const services = collector.spans
+        .filter(({ traceId }) => traceId === followed)
+        .map((span) => span.service);
+      return services.includes('api') && services.includes('writer');
+    });
+    const begun = collector.spans.filter(({ traceId, parentSpanId, name }) => {
+      return traceId === leftOut || (!parentSpanId && !name.startsWith('GET '));
+    });
+    assert.deepEqual(begun, []);
+  });
+
   test('a trace leads from each request through its message to the one bulkWrite', async () => {
     const traceIds = Array.from({ length: 20 }, (_, index) => `${index + 10}`.repeat(16));
     const parentId = 'a'.repeat(16);

@@ -43,9 +43,12 @@ export function createOtlpTracing(options: {
 
   const contextOf = (span: Span) => trace.setSpan(ROOT_CONTEXT, span);
 
-  /** A child of the first of `spans`, linked with all others both ways. */
+  /**
+   * A child of the first of `spans`, linked with all others both ways. Where none of them is recorded it is not
+   * either, in the trace of the first: what a caller or the sampler left out must not begin a trace of its own.
+   */
   function startShared(name: string, kind: SpanKind, spans: readonly Span[], attributes: object): Span {
-    const [first, ...others] = spans.filter((span) => span.isRecording());
+    const [first = spans[0], ...others] = spans.filter((span) => span.isRecording());
     const links = others.slice(0, linksMax).map((span): Link => ({ context: span.spanContext() }));
     const parent = first ? contextOf(first) : ROOT_CONTEXT;
     const shared = tracer.startSpan(name, { kind, links, attributes: { ...attributes } }, parent);
