@@ -6,6 +6,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
+import { startApi, startEmulator, startMongoDb } from './parts.ts';
+import { findFreePort } from './process.ts';
 import { needs } from './programs.ts';
 import { request } from './requests.ts';
 import { type System, startSystem } from './system.ts';
@@ -149,6 +151,46 @@ describe('following a request', needs('mongodb'), () => {
       });
       assert.ok(isSent, traceId);
     }
+  });
+});
+
+describe('a collector', needs('mongodb'), () => {
+  const warnings = (output: string) => readLog(output).filter(({ msg }) => /traces/.test(msg));
+
+  test('that is away costs neither an answer nor a clean drain, and is in the log', async (context) => {
+    const endpoint = `http://127.0.0.1:${await findFreePort()}`;
+    const system = await startSystem({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, LOG_LEVEL: 'debug' });
+    context.after(() => system.stop());
+    assert.equal((await request(`${system.api.url}/api/data`)).status, 200);
+    await until(() => readLog(system.writer.output()).some(({ msg }) => msg === 'stored'));
+    await Promise.all([system.api.stop(), system.writer.stop()]);
+    for (const part of [system.api, system.writer]) {
+      assert.equal(await part.exited(), 0, part.output());
+      assert.equal(warnings(part.output()).at(-1)?.msg, 'the last traces were not sent');
+    }
+  });
+
+  test('that takes no traces is warned of once', async (context) => {
+    let asked = 0;
+    const collector = createServer((_sent, response) => {
+      asked++;
+      response.writeHead(404).end();
+    });
+    await once(collector.listen(0, '127.0.0.1'), 'listening');
+    context.after(() => collector.close());
+    await using mongoDb = await startMongoDb();
+    await using broker = await startEmulator();
+    const endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
+    await using api = await startApi({ mongoDb, broker, env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } });
+    for (const count of [1, 2]) {
+      assert.equal((await request(`${api.url}/api/data`)).status, 200);
+      await until(() => asked >= count);
+    }
+    await api.stop();
+    assert.deepEqual(
+      warnings(api.output()).map(({ msg }) => msg),
+      ['traces cannot be sent'],
+    );
   });
 });
 

@@ -32,7 +32,7 @@ const directPoolSizeMax = 100;
 const config = readEnvironmentOrExit(configSchema);
 const logger = createLogger('api', config.LOG_LEVEL);
 const metrics = createMetrics();
-const tracing = await startTracing('api', config);
+const tracing = await startTracing('api', config, logger);
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'api',
   // One more than the reads, so that a ping is answered while all of them wait.

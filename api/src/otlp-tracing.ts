@@ -10,32 +10,39 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { callWithTimeout, W3CTraceContextPropagator } from '@opentelemetry/core';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources';
 import {
   BatchSpanProcessor,
   ParentBasedSampler,
+  type SpanExporter,
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
+import type { Logger } from './log.ts';
 import { names } from './names.ts';
 import type { TracedCall, Tracing } from './tracing.ts';
 
 /** The SDK's own bound on a span's links. */
 const linksMax = 128;
 
+/** Of a drain: a collector that answers takes what is left in far less, and one that is away is tried for 10 s. */
+const closeTimeoutMs = 2_000;
+
 export function createOtlpTracing(options: {
   service: string;
   endpoint: string;
   /** Of the traces that begin here; a request's own `traceparent` says for itself. */
   sampledShare: number;
+  logger: Logger;
 }): Tracing {
+  const { logger } = options;
   const exporter = new OTLPTraceExporter({ url: `${options.endpoint.replace(/\/+$/, '')}/v1/traces` });
   const provider = new TracerProvider({
     resource: defaultResource().merge(resourceFromAttributes({ 'service.name': options.service })),
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.sampledShare) }),
-    spanProcessors: [new BatchSpanProcessor({ exporter })],
+    spanProcessors: [new BatchSpanProcessor({ exporter: warnOfFailures(exporter, logger) })],
   });
   const tracer = provider.getTracer('assessment');
   const propagator = new W3CTraceContextPropagator();
@@ -109,7 +116,26 @@ export function createOtlpTracing(options: {
         },
       };
     },
-    close: () => provider.shutdown(),
+    async close() {
+      await callWithTimeout(provider.shutdown(), closeTimeoutMs).catch((error) => {
+        logger.warn({ err: error }, 'the last traces were not sent');
+      });
+    },
+  };
+}
+
+/** Of the first in a row: the processor drops what it could not send without a word. */
+function warnOfFailures(exporter: SpanExporter, logger: Logger): SpanExporter {
+  let isFailing = false;
+  return {
+    export(spans, done) {
+      exporter.export(spans, (result) => {
+        if (result.error && !isFailing) logger.warn({ err: result.error }, 'traces cannot be sent');
+        isFailing = result.error !== undefined;
+        done(result);
+      });
+    },
+    shutdown: () => exporter.shutdown(),
   };
 }
 

@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Span } from '@opentelemetry/api';
+import type { Logger } from './log.ts';
 
 export interface Tracing {
   /** A span from now to the answer, in the trace that the request's `traceparent` names. */
@@ -17,7 +18,7 @@ export interface Tracing {
   startPublish(requests: readonly Span[]): TracedCall & { attributes: Record<string, string> };
   /** A span for each message that carries a trace, and one for the bulkWrite that stores them all. */
   startStore(attributes: readonly Record<string, string>[], writes: number): TracedCall;
-  /** Sends what is left. */
+  /** Sends what is left, for a moment; a collector that is away is no failure. */
   close(): Promise<void>;
 }
 
@@ -31,9 +32,13 @@ export interface TracingConfig {
 }
 
 /** Undefined when it is off. */
-export async function startTracing(service: string, config: TracingConfig): Promise<Tracing | undefined> {
+export async function startTracing(
+  service: string,
+  config: TracingConfig,
+  logger: Logger,
+): Promise<Tracing | undefined> {
   const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT;
   if (!endpoint) return undefined;
   const { createOtlpTracing } = await import('./otlp-tracing.ts');
-  return createOtlpTracing({ service, endpoint, sampledShare: config.OTEL_TRACES_SAMPLER_ARG });
+  return createOtlpTracing({ service, endpoint, sampledShare: config.OTEL_TRACES_SAMPLER_ARG, logger });
 }

@@ -34,7 +34,7 @@ const giveBackMs = 2_000;
 const config = readEnvironmentOrExit(configSchema);
 const logger = createLogger('writer', config.LOG_LEVEL);
 const metrics = createMetrics();
-const tracing = await startTracing('writer', config);
+const tracing = await startTracing('writer', config, logger);
 const stopping = new AbortController();
 const mongo = createMongoClient(config.MONGODB_URI, {
   appName: 'writer',
