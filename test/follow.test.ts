@@ -19,6 +19,7 @@ interface Span {
   parentSpanId?: string;
   name: string;
   service: string;
+  attributes: Record<string, string | number>;
   links?: { traceId: string; spanId: string }[];
 }
 
@@ -40,13 +41,21 @@ async function startCollector(): Promise<{ url: string; spans: Span[]; server: S
     for (const { resource, scopeSpans } of resourceSpans) {
       const name = resource.attributes.find(({ key }: { key: string }) => key === 'service.name');
       for (const { spans: own } of scopeSpans) {
-        for (const span of own) spans.push({ ...span, service: name.value.stringValue });
+        for (const span of own) {
+          const attributes = Object.fromEntries(span.attributes.map(readAttribute));
+          spans.push({ ...span, attributes, service: name.value.stringValue });
+        }
       }
     }
     response.end('{}');
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, spans, server };
+}
+
+/** Of the values of OTLP that are sent here; its JSON has whole numbers as text or not. */
+function readAttribute({ key, value }: { key: string; value: { stringValue?: string; intValue?: string } }) {
+  return [key, value.stringValue ?? Number(value.intValue)];
 }
 
 function readLog(output: string): LogLine[] {
@@ -120,21 +129,66 @@ describe('following a request', needs('mongodb'), () => {
     assert.deepEqual(begun, []);
   });
 
+  const findSpan = (id: string) =>
+    until(
+      () => collector.spans.find(({ traceId }) => traceId === id),
+      (span) => span !== undefined,
+    );
+
+  test('a request is named by its route', async () => {
+    const traceId = 'b'.repeat(32);
+    const headers = { traceparent: `00-${traceId}-${'a'.repeat(16)}-01` };
+    const answer = await request(`${system.api.url}/api/records/${'0'.repeat(24)}`, { headers });
+    assert.equal(answer.status, 404);
+    const span = await findSpan(traceId);
+    assert.equal(span?.name, 'GET /api/records/:id');
+    assert.equal(span?.attributes['http.route'], '/api/records/:id');
+    assert.equal(span?.attributes['http.response.status_code'], 404);
+    assert.equal(span?.attributes['error.type'], undefined);
+  });
+
+  test('a request whose client went away has no status in its trace', async () => {
+    const traceId = 'c'.repeat(32);
+    const inFlight = async () => {
+      const metrics = await (await fetch(`${system.api.url}/metrics`)).text();
+      return /^api_requests_in_flight (\d+)$/m.exec(metrics)?.[1];
+    };
+    system.broker.pause();
+    const client = new AbortController();
+    const headers = { traceparent: `00-${traceId}-${'a'.repeat(16)}-01` };
+    const asked = assert.rejects(fetch(`${system.api.url}/api/data`, { headers, signal: client.signal }));
+    await until(inFlight, (count) => count === '1');
+    client.abort();
+    await asked;
+    await until(inFlight, (count) => count === '0');
+    system.broker.resume();
+    const span = await findSpan(traceId);
+    assert.equal(span?.name, 'GET /api/data');
+    assert.equal(span?.attributes['http.response.status_code'], undefined);
+    assert.equal(span?.attributes['error.type'], 'client_gone');
+  });
+
   test('a trace leads from each request through its message to the one bulkWrite', async () => {
     const traceIds = Array.from({ length: 20 }, (_, index) => `${index + 10}`.repeat(16));
     const parentId = 'a'.repeat(16);
     await Promise.all(traceIds.map((traceId) => get({ traceparent: `00-${traceId}-${parentId}-01` })));
     const of = (traceId: string) => collector.spans.filter((span) => span.traceId === traceId);
-    await until(async () => traceIds.every((traceId) => of(traceId).some(({ name }) => name === 'GET data')));
+    await until(async () =>
+      traceIds.every((traceId) => of(traceId).some(({ name }) => name === 'GET /api/data')),
+    );
     const first = traceIds.find((traceId) => of(traceId).some(({ name }) => name === 'send writes'));
     assert.ok(first);
     await until(async () => of(first).some(({ name }) => name === 'process writes-writer'));
     const byName = (name: string) => of(first).find((span) => span.name === name);
-    const [answered, sent, processed] = ['GET data', 'send writes', 'process writes-writer'].map(byName);
+    const [answered, sent, processed] = ['GET /api/data', 'send writes', 'process writes-writer'].map(byName);
     assert.deepEqual([answered?.service, sent?.service, processed?.service], ['api', 'api', 'writer']);
     assert.equal(answered?.parentSpanId, parentId);
     assert.equal(sent?.parentSpanId, answered?.spanId);
     assert.equal(processed?.parentSpanId, sent?.spanId);
+    assert.equal(answered?.attributes['http.route'], '/api/data');
+    assert.equal(answered?.attributes['http.response.status_code'], 200);
+    assert.equal(sent?.attributes['messaging.operation.name'], 'send');
+    assert.equal(processed?.attributes['messaging.operation.name'], 'process');
 
     const linksOf = (span: Span | undefined) => span?.links?.map(({ spanId }) => spanId) ?? [];
     const stores = collector.spans.filter(({ name }) => name === 'bulkWrite records');
@@ -144,7 +198,7 @@ describe('following a request', needs('mongodb'), () => {
     assert.equal(store?.service, 'writer');
     // Requests that share an envelope with another are linked with its publish.
     for (const traceId of traceIds) {
-      const own = of(traceId).find(({ name }) => name === 'GET data');
+      const own = of(traceId).find(({ name }) => name === 'GET /api/data');
       const sends = collector.spans.filter(({ name }) => name === 'send writes');
       const isSent = sends.some(({ parentSpanId, spanId }) => {
         return parentSpanId === own?.spanId || linksOf(own).includes(spanId);

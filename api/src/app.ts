@@ -68,7 +68,7 @@ export function createApp(dependencies: AppDependencies): Express {
   function timed(route: string, handler: RequestHandler): RequestHandler {
     return (request, response, next) => {
       const start = performance.now();
-      tracing?.traceRequest(route, request, response);
+      tracing?.traceRequest(request.route.path, request, response);
       response.on('close', () => {
         const status = response.writableFinished ? response.statusCode : 0;
         metrics.requestDuration.observe({ route, status }, (performance.now() - start) / 1000);

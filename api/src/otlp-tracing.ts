@@ -1,5 +1,5 @@
 /** Tracing (tracing.ts) by OpenTelemetry's SDK, sent in batches as OTLP over HTTP. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   defaultTextMapGetter,
   defaultTextMapSetter,
@@ -26,6 +26,28 @@ import type { TracedCall, Tracing } from './tracing.ts';
 
 /** The SDK's own bound on a span's links. */
 const linksMax = 128;
+
+/** https://opentelemetry.io/docs/specs/semconv/messaging/gcp-pubsub/ */
+const sendAttributes = {
+  'messaging.system': 'gcp_pubsub',
+  'messaging.operation.type': 'send',
+  'messaging.operation.name': 'send',
+  'messaging.destination.name': names.topic,
+};
+const processAttributes = {
+  'messaging.system': 'gcp_pubsub',
+  'messaging.operation.type': 'process',
+  'messaging.operation.name': 'process',
+  'messaging.destination.name': names.topic,
+  'messaging.destination.subscription.name': names.subscription,
+};
+
+/** https://opentelemetry.io/docs/specs/semconv/database/mongodb/ */
+const storeAttributes = {
+  'db.system.name': 'mongodb',
+  'db.operation.name': 'bulkWrite',
+  'db.collection.name': names.collection,
+};
 
 /** Of a drain: a collector that answers takes what is left in far less, and one that is away is tried for 10 s. */
 const closeTimeoutMs = 2_000;
@@ -67,25 +89,14 @@ export function createOtlpTracing(options: {
     traceRequest(route, request, response) {
       const parent = propagator.extract(ROOT_CONTEXT, request.headers, defaultTextMapGetter);
       const attributes = { 'http.request.method': request.method ?? '', 'http.route': route };
-      const span = tracer.startSpan(
-        `${request.method} ${route}`,
-        { kind: SpanKind.SERVER, attributes },
-        parent,
-      );
+      const options = { kind: SpanKind.SERVER, attributes };
+      const span = tracer.startSpan(`${request.method} ${route}`, options, parent);
       requests.set(request, span);
-      response.once('close', () => {
-        span.setAttribute('http.response.status_code', response.statusCode);
-        if (response.statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
-        span.end();
-      });
+      response.once('close', () => endRequest(span, response));
     },
     spanOf: (request) => requests.get(request),
     startPublish(spans) {
-      const span = startShared(`send ${names.topic}`, SpanKind.PRODUCER, spans, {
-        'messaging.system': 'gcp_pubsub',
-        'messaging.operation.type': 'send',
-        'messaging.destination.name': names.topic,
-      });
+      const span = startShared(`send ${names.topic}`, SpanKind.PRODUCER, spans, sendAttributes);
       const attributes: Record<string, string> = {};
       propagator.inject(contextOf(span), attributes, defaultTextMapSetter);
       return { attributes, end: (error) => endSpan(span, error) };
@@ -95,19 +106,12 @@ export function createOtlpTracing(options: {
         .filter(({ traceparent }) => traceparent)
         .map((attributes) => {
           const parent = propagator.extract(ROOT_CONTEXT, attributes, defaultTextMapGetter);
-          const process = {
-            'messaging.system': 'gcp_pubsub',
-            'messaging.operation.type': 'process',
-            'messaging.destination.subscription.name': names.subscription,
-          };
-          const options = { kind: SpanKind.CONSUMER, attributes: process };
+          const options = { kind: SpanKind.CONSUMER, attributes: processAttributes };
           return tracer.startSpan(`process ${names.subscription}`, options, parent);
         });
       if (spans.length === 0) return untraced;
       const store = startShared(`bulkWrite ${names.collection}`, SpanKind.CLIENT, spans, {
-        'db.system.name': 'mongodb',
-        'db.operation.name': 'bulkWrite',
-        'db.collection.name': names.collection,
+        ...storeAttributes,
         'db.operation.batch.size': writes,
       });
       return {
@@ -142,8 +146,21 @@ function warnOfFailures(exporter: SpanExporter, logger: Logger): SpanExporter {
 const untraced: TracedCall = { end() {} };
 
 function endSpan(span: Span, error: unknown): void {
-  if (error !== undefined) {
-    span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.name : 'failed' });
-  }
+  if (error !== undefined) failSpan(span, error instanceof Error ? error.name : '_OTHER');
   span.end();
+}
+
+/** A client that went away before its answer got no status; the one that is set by then is no answer. */
+function endRequest(span: Span, response: ServerResponse): void {
+  const { writableFinished: isAnswered, statusCode } = response;
+  if (isAnswered) span.setAttribute('http.response.status_code', statusCode);
+  if (!isAnswered) failSpan(span, 'client_gone');
+  else if (statusCode >= 500) failSpan(span, String(statusCode));
+  span.end();
+}
+
+/** https://opentelemetry.io/docs/specs/semconv/general/recording-errors/ */
+function failSpan(span: Span, type: string): void {
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR });
 }
