@@ -87,6 +87,15 @@ describe('monitoring', needs('mongodb', 'go'), () => {
     assert.ok(names.length > 20);
   });
 
+  test('a rule asks of each part whether anything is seen of it, by what it tells from its start', () => {
+    const rules = readFileSync(join(folder, 'alert-rules.yaml'), 'utf8');
+    const asked = [...rules.matchAll(/ absent\((\w+)\)$/gm)].map(([, name]) => name);
+    for (const [part, exposition] of Object.entries(expositions)) {
+      const told = asked.filter((name) => new RegExp(`^${name}[ {]`, 'm').test(exposition));
+      assert.equal(told.length, 1, part);
+    }
+  });
+
   test('every series that a rule or a panel names by a label is told before it counted', () => {
     const rules = readFileSync(join(folder, 'alert-rules.yaml'), 'utf8');
     const text = [rules, ...readDashboard()].join('\n');
