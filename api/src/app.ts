@@ -1,17 +1,18 @@
-/** The route table, and the one place where an error becomes an answer. Does not listen. */
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+/** The route table. Does not listen. */
+import express, { type Express, type RequestHandler } from 'express';
+import { answerErrors } from './answer-errors.ts';
 import type { Backlog } from './backlog.ts';
 import { requireToken } from './bearer-token.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
-import { ApiError } from './errors.ts';
-import { readJson, toBodyError } from './json-body.ts';
+import type { FailureCode } from './errors.ts';
+import { readJson } from './json-body.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Publisher } from './publisher.ts';
 import type { Reader } from './reader.ts';
 import type { Readiness } from './readiness.ts';
 import { bodyBytesMax } from './record-document.ts';
-import { answerNotFound, only, refuse } from './refusal.ts';
+import { answerNotFound, only } from './refusal.ts';
 import { createDashboardRouter } from './routes/dashboard.ts';
 import { createHealthRouter } from './routes/health.ts';
 import { createRecordsRoutes } from './routes/records.ts';
@@ -32,6 +33,8 @@ export interface AppDependencies {
   /** Undefined: nothing is traced. */
   tracing: Tracing | undefined;
   logger: Logger;
+  /** Told of each request that is answered with a failure. */
+  onRefused: (code: FailureCode) => void;
   isServing: () => boolean;
 }
 
@@ -76,32 +79,4 @@ export function createApp(dependencies: AppDependencies): Express {
       return handler(request, response, next);
     };
   }
-}
-
-function answerErrors({ metrics, logger }: AppDependencies): ErrorRequestHandler {
-  return (error, request, response, _next) => {
-    const known = toApiError(error);
-    metrics.refused.inc({ code: known.code });
-    if (known.code === 'internal')
-      logger.error(
-        { err: error, path: request.path, requestId: response.get('X-Request-Id') },
-        'request failed',
-      );
-    if (response.headersSent) {
-      response.destroy();
-      return;
-    }
-    refuse(response, known);
-  };
-}
-
-/** Express throws errors with a `status` of 4xx, as its body parser does; the rest are faults. */
-function toApiError(error: unknown): ApiError {
-  const known = error instanceof ApiError ? error : toBodyError(error);
-  if (known) return known;
-  const { status } = (error ?? {}) as { status?: unknown };
-  if (typeof status === 'number' && status >= 400 && status < 500) {
-    return new ApiError('invalid_request', 'The request could not be read.');
-  }
-  return new ApiError('internal', 'The server failed to answer this request.', { cause: error });
 }

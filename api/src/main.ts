@@ -7,6 +7,7 @@ import { configSchema } from './config.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import { readMongoDbStatus } from './dashboard/mongodb-status.ts';
 import { readEnvironmentOrExit } from './environment.ts';
+import type { FailureCode } from './errors.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
 import { createMongoClient, openDatabase } from './mongo.ts';
@@ -106,6 +107,7 @@ const dashboard = createDashboard({
   // Who may write is asked for a token, and a burst writes.
   burstRequestsMax: config.API_TOKEN === undefined ? config.BURST_REQUESTS_MAX : 0,
 });
+const onRefused = (code: FailureCode) => metrics.refused.inc({ code });
 const app = createApp({
   token: config.API_TOKEN,
   dataRoute,
@@ -117,6 +119,7 @@ const app = createApp({
   metrics,
   tracing,
   logger,
+  onRefused,
   isServing: () => isServing,
 });
 const overloadedCount = metrics.refused.labels('overloaded');
@@ -153,6 +156,7 @@ const server = await listen(admission.listener, {
   port: config.PORT,
   connectionsMax: config.CONNECTIONS_MAX,
   acceptsPerTurn,
+  onRefused,
 }).catch((error: Error) => {
   logger.fatal(error.message);
   process.exit(1);

@@ -23,10 +23,10 @@ export function refusalHeaders({ body, retryAfterSeconds }: ApiError): Record<st
 export function only(methods: string): RequestHandler {
   return (_request, response) => {
     response.setHeader('Allow', methods);
-    refuse(response, new ApiError('method_not_allowed', `This path takes ${methods}.`));
+    throw new ApiError('method_not_allowed', `This path takes ${methods}.`);
   };
 }
 
-export const answerNotFound: RequestHandler = (_request, response) => {
-  refuse(response, new ApiError('not_found', 'There is nothing at this path.'));
+export const answerNotFound: RequestHandler = () => {
+  throw new ApiError('not_found', 'There is nothing at this path.');
 };

@@ -21,6 +21,8 @@ export interface ListenOptions {
   connectionsMax: number;
   /** Connections accepted in one turn of the event loop (listeners.ts); one without it. */
   acceptsPerTurn?: number;
+  /** Told of each request that is refused before the listener sees it, also of what is no HTTP. */
+  onRefused?: (code: FailureCode) => void;
   /** For tests, which have no time for the real ones. */
   timeouts?: Partial<typeof defaultTimeouts>;
 }
@@ -71,6 +73,7 @@ const backlog = 4_096;
 
 /** @throws Error that names PORT when it is taken or not allowed. */
 export async function listen(listener: RequestListener, options: ListenOptions): Promise<HttpServer> {
+  const { onRefused = () => {} } = options;
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
   const server = createServer(
     {
@@ -81,18 +84,20 @@ export async function listen(listener: RequestListener, options: ListenOptions):
       // Node's own answer would have no body.
       requireHostHeader: false,
     },
-    (request, response) => accept(request, response, listener),
+    (request, response) => accept(request, response, listener, onRefused),
   );
   server.timeout = timeouts.stalledMs;
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    accept(request, response, () => {
-      refuseLast(response, new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.'));
-    });
+    const refuseIt = () => {
+      const failure = new ApiError('expectation_failed', 'Expect: wants 100-continue, or nothing.');
+      refuseLast(response, failure, onRefused);
+    };
+    accept(request, response, refuseIt, onRefused);
   });
   server.on('clientError', (error, socket: CountedSocket) => {
     // An answer that is under way is the only one that may be sent: the request may have been carried out.
     if ((socket[waiting] ?? 0) > 0) socket.destroy();
-    else refuseConnection(error, socket);
+    else refuseConnection(error, socket, onRefused);
   });
   const listeners = await openListeners(server, { acceptsPerTurn: 1, ...options, backlog }).catch((cause) => {
     const { code } = cause as NodeJS.ErrnoException;
@@ -118,7 +123,14 @@ interface CountedSocket extends Duplex {
   [waiting]?: number;
 }
 
-function accept(request: IncomingMessage, response: ServerResponse, listener: RequestListener): void {
+type OnRefused = NonNullable<ListenOptions['onRefused']>;
+
+function accept(
+  request: IncomingMessage,
+  response: ServerResponse,
+  listener: RequestListener,
+  onRefused: OnRefused,
+): void {
   const socket: CountedSocket = request.socket;
   const count = (socket[waiting] ?? 0) + 1;
   if (count > answersPerConnectionMax) {
@@ -130,9 +142,11 @@ function accept(request: IncomingMessage, response: ServerResponse, listener: Re
   secure(response);
   const { headers } = request;
   if (headers.host === undefined && request.httpVersion === '1.1') {
-    refuseLast(response, new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.'));
+    const failure = new ApiError('invalid_request', 'Host: HTTP/1.1 wants this header.');
+    refuseLast(response, failure, onRefused);
   } else if (request.rawHeaders.length > 2 * headersMax) {
-    refuseLast(response, new ApiError('headers_too_large', `The headers want at most ${headersMax} fields.`));
+    const failure = new ApiError('headers_too_large', `The headers want at most ${headersMax} fields.`);
+    refuseLast(response, failure, onRefused);
   } else {
     if (isLastOfConnection(request)) response.setHeader('Connection', 'close');
     listener(request, response);
@@ -150,7 +164,8 @@ function isLastOfConnection({ headers }: IncomingMessage): boolean {
 }
 
 /** The body that may follow is not read, so the connection ends. */
-function refuseLast(response: ServerResponse, error: ApiError): void {
+function refuseLast(response: ServerResponse, error: ApiError, onRefused: OnRefused): void {
+  onRefused(error.code);
   response.setHeader('Connection', 'close');
   refuse(response, error);
 }
@@ -162,7 +177,7 @@ const connectionFailures: Record<string, [FailureCode, string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time.'],
 };
 
-function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex, onRefused: OnRefused): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -171,6 +186,7 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex): void {
     'invalid_request',
     'This is not HTTP/1.1.',
   ];
+  onRefused(code);
   const failure = new ApiError(code, message);
   const { status, body } = failure;
   const lines = Object.entries(refusalHeaders(failure)).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -1,5 +1,6 @@
 /** Starts the writer: config → bulk writer → writer → subscriber → health port; drains on SIGTERM and SIGINT. */
 import { setTimeout as pause } from 'node:timers/promises';
+import { answerErrors } from '@assessment/api/answer-errors';
 import type { Write } from '@assessment/api/envelope';
 import { readEnvironmentOrExit } from '@assessment/api/environment';
 import { createLogger } from '@assessment/api/log';
@@ -128,7 +129,8 @@ let isServing = false;
 const healthApp = express()
   .disable('x-powered-by')
   .use(createHealthRouter({ readiness, registry: metrics.registry, isServing: () => isServing }))
-  .use(answerNotFound);
+  .use(answerNotFound)
+  .use(answerErrors({ logger }));
 const server = await listen(healthApp, { host: config.HOST, port: config.PORT, connectionsMax }).catch(
   (error: Error) => {
     logger.fatal(error.message);

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import type { Registry } from 'prom-client';
 import { ApiError } from '../errors.ts';
 import type { Readiness } from '../readiness.ts';
-import { only, refuse } from '../refusal.ts';
+import { only } from '../refusal.ts';
 
 export interface HealthDependencies {
   readiness: Readiness;
@@ -28,8 +28,8 @@ export function createHealthRouter({ readiness, registry, isServing }: HealthDep
 
   /** For the readiness probe; a MongoDB or broker that is away does not take the process out. */
   router.get('/servez', (_request, response) => {
-    if (isServing()) response.json({ status: 'ok', timestamp: new Date() });
-    else refuse(response, new ApiError('draining', 'The server is starting or shutting down.'));
+    if (!isServing()) throw new ApiError('draining', 'The server is starting or shutting down.');
+    response.json({ status: 'ok', timestamp: new Date() });
   });
 
   /** For people, k6 and alerts; whether every part that this process needs answers. */
