@@ -3,6 +3,8 @@
 interface Failure {
   status: number;
   retryAfterSeconds?: number;
+  /** The system's own doing, not the caller's: what the dashboard and the alert RequestsRefused are about. */
+  isOwn?: true;
 }
 
 const failures = {
@@ -16,21 +18,26 @@ const failures = {
   unsupported_media_type: { status: 415 },
   expectation_failed: { status: 417 },
   headers_too_large: { status: 431 },
-  internal: { status: 500 },
+  internal: { status: 500, isOwn: true },
   /** Refused before anything was published: none of its writes is or will be stored. */
-  overloaded: { status: 503, retryAfterSeconds: 1 },
+  overloaded: { status: 503, retryAfterSeconds: 1, isOwn: true },
   draining: { status: 503, retryAfterSeconds: 1 },
   /** Given up on while still waiting for its turn: none of its writes is or will be stored. */
-  publish_not_sent: { status: 503, retryAfterSeconds: 2 },
+  publish_not_sent: { status: 503, retryAfterSeconds: 2, isOwn: true },
   /** The broker's answer did not come in time or was an error: the writes may or may not be stored. */
-  publish_unconfirmed: { status: 503, retryAfterSeconds: 2 },
-  database_unavailable: { status: 503, retryAfterSeconds: 2 },
+  publish_unconfirmed: { status: 503, retryAfterSeconds: 2, isOwn: true },
+  database_unavailable: { status: 503, retryAfterSeconds: 2, isOwn: true },
   too_many_viewers: { status: 503, retryAfterSeconds: 5 },
 } satisfies Record<string, Failure>;
 
 export type FailureCode = keyof typeof failures;
 
 export const failureCodes = Object.keys(failures) as FailureCode[];
+
+/** Codes of failures that are the system's own doing. */
+export const ownFailures: ReadonlySet<string> = new Set(
+  failureCodes.filter((code) => 'isOwn' in failures[code]),
+);
 
 /** `message` goes to the caller as it is: no stack, no address, no secret in it. `cause` goes to the log. */
 export class ApiError extends Error {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { wanted } from '../../api/src/dashboard/frame.ts';
+import { ownFailures } from '../../api/src/errors.ts';
 import { root } from '../kubernetes/manifests.ts';
 import { needs } from '../programs.ts';
 import { request } from '../requests.ts';
@@ -54,6 +55,12 @@ function withoutNode(exposition: string): string {
   const lines = exposition.split('\n');
   return `${lines.filter((line) => !/^(?:# \w+ )?nodejs_/.test(line)).join('\n')}\n`;
 }
+
+test("the alert on refusals is about those that are the system's own doing", () => {
+  const rules = readFileSync(join(folder, 'alert-rules.yaml'), 'utf8');
+  const [, codes = ''] = /api_requests_refused_total\{code=~"([^"]+)"\}/.exec(rules) ?? [];
+  assert.deepEqual(new Set(codes.split('|')), ownFailures);
+});
 
 describe('monitoring', needs('mongodb', 'go'), () => {
   let system: System;

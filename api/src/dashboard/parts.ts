@@ -1,4 +1,5 @@
 /** Whether each part on the way of a write does what it should, in one sentence for people. */
+import { ownFailures } from '../errors.ts';
 import type { Figures, Frame, Part } from './frame.ts';
 import { type Process, silencesMax } from './processes.ts';
 import { total, totalsBy } from './samples.ts';
@@ -20,15 +21,6 @@ export interface PartsInput {
 /** Seconds: a burst of a minute is what the broker is for; what waits for longer is not being stored as it comes. */
 const oldestAgeMax = 60;
 
-/** Refusals that are the system's own doing, not the caller's (errors.ts). */
-const ownRefusals = new Set([
-  'internal',
-  'overloaded',
-  'publish_not_sent',
-  'publish_unconfirmed',
-  'database_unavailable',
-]);
-
 export function judgeParts(input: PartsInput): Frame['parts'] {
   return {
     api: judgeApi(input),
@@ -45,7 +37,7 @@ function judgeApi({ api, apis }: PartsInput): Part {
   const silent = silentText(apis);
   if (silent) return { state: 'trouble', text: silent };
   const refused = api.grown ? totalsBy(api.grown, 'api_requests_refused_total', 'code') : {};
-  const codes = Object.keys(refused).filter((code) => ownRefusals.has(code) && (refused[code] ?? 0) > 0);
+  const codes = Object.keys(refused).filter((code) => ownFailures.has(code) && (refused[code] ?? 0) > 0);
   if (codes.length > 0) return { state: 'trouble', text: `refuses requests: ${codes.join(', ')}` };
   return { state: 'up', text: apis && apis.length > 1 ? `${apis.length} processes answer` : 'answers' };
 }
