@@ -95,13 +95,12 @@ const writer = createWriter({
   }),
   onSettled(outcome, { id, attributes }) {
     metrics.envelopes.inc({ outcome });
-    const requestIds = attributes?.requestIds?.split(',');
-    if (outcome !== 'dead_letter') {
-      logger.debug({ messageId: id, requestIds }, outcome);
-      return;
-    }
+    const isDeadLetter = outcome === 'dead_letter';
+    if (!isDeadLetter && !logger.isLevelEnabled('debug')) return;
+    const bindings = { messageId: id, requestIds: attributes?.requestIds?.split(',') };
     // Without the reason: MongoDB quotes values in it. `npm run dead-letters` shows it.
-    logger.warn({ messageId: id, requestIds }, 'envelope sent to the dead-letter topic');
+    if (isDeadLetter) logger.warn(bindings, 'envelope sent to the dead-letter topic');
+    else logger.debug(bindings, outcome);
   },
 });
 metrics.watch('writer_mongodb_operations', 'Writes in MongoDB now.', () => bulkWriter.operations().active);
