@@ -27,6 +27,13 @@ import type { TracedCall, Tracing } from './tracing.ts';
 /** The SDK's own bound on a span's links. */
 const linksMax = 128;
 
+/**
+ * Spans that wait to be sent; over it new ones are dropped. A batch of the writer ends one for each of its messages at
+ * once, up to 2,000 (LEASED_MESSAGES_MAX), and the SDK's default of 2,048 has no room for a second one while the first
+ * is sent: these are four. A drain sends all of them in 16 calls at once, of the 30 that the exporter allows.
+ */
+const waitingSpansMax = 8_192;
+
 /** https://opentelemetry.io/docs/specs/semconv/messaging/gcp-pubsub/ */
 const sendAttributes = {
   'messaging.system': 'gcp_pubsub',
@@ -52,20 +59,16 @@ const storeAttributes = {
 /** Of a drain: a collector that answers takes what is left in far less, and one that is away is tried for 10 s. */
 const closeTimeoutMs = 2_000;
 
-export function createOtlpTracing(options: {
+interface OtlpTracingOptions {
   service: string;
   endpoint: string;
   /** Of the traces that begin here; a request's own `traceparent` says for itself. */
   sampledShare: number;
   logger: Logger;
-}): Tracing {
-  const { logger } = options;
-  const exporter = new OTLPTraceExporter({ url: `${options.endpoint.replace(/\/+$/, '')}/v1/traces` });
-  const provider = new TracerProvider({
-    resource: defaultResource().merge(resourceFromAttributes({ 'service.name': options.service })),
-    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(options.sampledShare) }),
-    spanProcessors: [new BatchSpanProcessor({ exporter: warnOfFailures(exporter, logger) })],
-  });
+}
+
+export function createOtlpTracing(options: OtlpTracingOptions): Tracing {
+  const provider = createProvider(options);
   const tracer = provider.getTracer('assessment');
   const propagator = new W3CTraceContextPropagator();
   const requests = new WeakMap<IncomingMessage, Span>();
@@ -122,10 +125,20 @@ export function createOtlpTracing(options: {
     },
     async close() {
       await callWithTimeout(provider.shutdown(), closeTimeoutMs).catch((error) => {
-        logger.warn({ err: error }, 'the last traces were not sent');
+        options.logger.warn({ err: error }, 'the last traces were not sent');
       });
     },
   };
+}
+
+function createProvider({ service, endpoint, sampledShare, logger }: OtlpTracingOptions): TracerProvider {
+  const otlp = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` });
+  const exporter = warnOfFailures(otlp, logger);
+  return new TracerProvider({
+    resource: defaultResource().merge(resourceFromAttributes({ 'service.name': service })),
+    sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(sampledShare) }),
+    spanProcessors: [new BatchSpanProcessor({ exporter, maxQueueSize: waitingSpansMax })],
+  });
 }
 
 /** Of the first in a row: the processor drops what it could not send without a word. */
