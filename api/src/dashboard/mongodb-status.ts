@@ -9,12 +9,12 @@ export interface MongoDbStatus {
 }
 
 const askTimeoutMs = 2_000;
-const mebibyte = 1024 * 1024;
 
 const tickets = z.object({ totalTickets: z.number() }).optional();
 
 /** https://www.mongodb.com/docs/manual/reference/command/serverStatus/, of MongoDB 7.0 */
 const statusSchema = z.object({
+  /** In MiB. */
   mem: z.object({ resident: z.number() }).optional(),
   wiredTiger: z
     .object({ concurrentTransactions: z.object({ read: tickets, write: tickets }).optional() })
@@ -29,7 +29,7 @@ export async function readMongoDbStatus(database: Db): Promise<MongoDbStatus> {
   );
   const { mem, wiredTiger } = statusSchema.parse(answer);
   return {
-    residentBytes: mem ? mem.resident * mebibyte : null,
+    residentBytes: mem ? mem.resident * 1024 * 1024 : null,
     readTickets: wiredTiger?.concurrentTransactions?.read?.totalTickets ?? null,
     writeTickets: wiredTiger?.concurrentTransactions?.write?.totalTickets ?? null,
   };
