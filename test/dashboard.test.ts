@@ -83,6 +83,15 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
   const number = async (page: Page, name: string) =>
     Number((await figure(page, name).textContent())?.replaceAll(',', ''));
 
+  async function assertAxeFindsNothing(page: Page): Promise<void> {
+    await page.evaluate(axe);
+    const { violations } = (await page.evaluate('axe.run()')) as {
+      violations: { id: string; impact: string; nodes: { html: string }[] }[];
+    };
+    const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`);
+    assert.deepEqual(found, []);
+  }
+
   test('loads without a word in the console, and asks nobody but the api, for what answers under any load', async () => {
     const { page, troubles, asked, close } = await open();
     for (const part of ['api', 'topic', 'writer', 'mongodb']) {
@@ -141,12 +150,7 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     test(`axe finds nothing wrong ${look}, and nothing is wider than the screen`, async () => {
       const { page, close } = await open({ ...options, reducedMotion: 'reduce' });
       await page.locator('[data-part=mongodb][data-state=up]').waitFor();
-      await page.evaluate(axe);
-      const { violations } = (await page.evaluate('axe.run()')) as {
-        violations: { id: string; impact: string; nodes: { html: string }[] }[];
-      };
-      const found = violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes[0]?.html}`);
-      assert.deepEqual(found, []);
+      await assertAxeFindsNothing(page);
       const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth');
       assert.ok(Number(overflow) <= 0, `${overflow} pixels`);
       await close();
@@ -206,13 +210,16 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     assert.equal(body.status, 'success');
   });
 
-  test('a writer that is killed shows within 3 seconds, and that it is back as well', async () => {
-    const { page, troubles, close } = await open();
+  test('a writer that is killed shows within 3 seconds, to everybody, and that it is back as well', async () => {
+    const { page, troubles, close } = await open({ reducedMotion: 'reduce' });
+    // A live region that only comes with its first entry is not read out.
+    await page.getByRole('log', { name: 'What happened' }).waitFor({ state: 'attached' });
     await page.locator('[data-part=writer][data-state=up]').waitFor();
     await system.writer.kill();
     await page.locator('[data-part=writer][data-state=down]').waitFor({ timeout: 3_000 });
     assert.match(await page.title(), /writer/);
     await page.locator('#happened li', { hasText: 'writer is down' }).waitFor();
+    await assertAxeFindsNothing(page);
     await system.writer.restart();
     await page.locator('[data-part=writer][data-state=up]').waitFor();
     await close();

@@ -84,7 +84,6 @@ function showPart(name, { state, text }) {
 function addHappened(text) {
   byId('happened-none').hidden = true;
   const list = byId('happened');
-  list.hidden = false;
   const entry = document.createElement('li');
   const time = document.createElement('time');
   time.textContent = new Date().toLocaleTimeString('en-GB');
