@@ -170,6 +170,7 @@ describe('the way of a write', needs('mongodb'), () => {
     for (const [method, path, allow] of [
       ['POST', '/api/data', 'GET'],
       ['HEAD', '/api/data', 'GET'],
+      ['HEAD', '/dashboard/events', 'GET'],
       ['DELETE', '/api/records', 'POST'],
       ['PUT', '/healthz', 'GET, HEAD'],
     ]) {

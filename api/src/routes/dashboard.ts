@@ -39,6 +39,8 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
 
   router
     .route('/dashboard/events')
+    // HEAD would take a viewer's place, and never end.
+    .head(only('GET'))
     .get((_request, response) => dashboard.viewers.add(response))
     .all(only('GET'));
 
