@@ -7,7 +7,7 @@ import { ApiError } from '../errors.ts';
 import type { Frame } from './frame.ts';
 
 export interface Viewers {
-  /** @throws ApiError `too_many_viewers`. */
+  /** @throws ApiError `too_many_viewers`, `draining`. */
   add(response: ServerResponse): void;
   send(frame: Frame): void;
   /** Ends all streams; the pages connect again by themselves, to another process where there is one. */
@@ -30,9 +30,11 @@ const framesSkippedMax = 30;
 export function createViewers({ settings, onFirst, onLast }: ViewersOptions): Viewers {
   /** How many frames in a row each could not be sent. */
   const skipped = new Map<ServerResponse, number>();
+  let isClosed = false;
 
   return {
     add(response) {
+      if (isClosed) throw new ApiError('draining', 'The server is shutting down. Try again.');
       if (skipped.size >= viewersMax) {
         throw new ApiError('too_many_viewers', `At most ${viewersMax} may watch at once. Try again.`);
       }
@@ -56,6 +58,7 @@ export function createViewers({ settings, onFirst, onLast }: ViewersOptions): Vi
       }
     },
     close() {
+      isClosed = true;
       for (const response of skipped.keys()) response.end();
     },
   };
