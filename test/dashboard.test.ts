@@ -235,6 +235,8 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await system.api.kill();
     await page.locator('#connection[data-state=lost]').waitFor();
     await page.locator('[data-part=api][data-state=down]').waitFor();
+    const figures = await page.locator('[data-figure], .legend dd').allTextContents();
+    assert.deepEqual(new Set(figures), new Set(['–']), 'nothing that was known stands beside it');
     await system.api.restart();
     await page.locator('#connection[data-state=live]').waitFor();
     await page.locator('[data-part=api][data-state=up]').waitFor();

@@ -59,13 +59,19 @@ export interface Frame {
   confirmed: { rate: number | null; latency: Quantiles };
   stored: { rate: number | null; documents: number | null };
   backlog: { unacked: number | null; leased: number | null; oldestAge: number | null };
-  batches: { rate: number | null; writesMean: number | null; reasons: Record<string, number> };
+  batches: { rate: number | null; writesMean: number | null; reasons: Record<string, number> | null };
   operations: { reads: Operations; writes: Operations; bulkWrite: Quantiles };
   /** Resident bytes, one for each process that told them. */
   memory: { api: number[]; writer: number[]; emulator: number[]; mongodb: number[] };
   deadLetters: { sent: number | null; waiting: number | null };
-  refused: { code: string; total: number; rate: number }[];
+  refused: Refusals[] | null;
   burst: Burst | null;
+}
+
+interface Refusals {
+  code: string;
+  total: number;
+  rate: number;
 }
 
 export interface Operations {
@@ -139,7 +145,7 @@ export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
       writesMean: batches
         ? divide(total(batches, 'writer_batch_writes_sum'), total(batches, 'writer_batch_writes_count'))
         : null,
-      reasons: totalsBy(writer.now, 'writer_batches_total', 'reason'),
+      reasons: writer.now.size === 0 ? null : totalsBy(writer.now, 'writer_batches_total', 'reason'),
     },
     operations: {
       reads: {
@@ -177,8 +183,12 @@ function residentBytes({ now }: Figures): number[] {
   return (now.get('process_resident_memory_bytes') ?? []).map(({ value }) => value);
 }
 
+function deadLetters({ now }: Figures): number {
+  return total(now, 'writer_envelopes_total', { outcome: 'dead_letter' }) ?? 0;
+}
+
 /** Every code is told from 0 on; shown are those that came. */
-function refusals({ now, grown }: Figures, seconds: number): Frame['refused'] {
+function refusals({ now, grown }: Figures, seconds: number): Refusals[] {
   const rates = grown ? totalsBy(grown, 'api_requests_refused_total', 'code') : {};
   return Object.entries(totalsBy(now, 'api_requests_refused_total', 'code'))
     .filter(([, count]) => count > 0)

@@ -55,16 +55,6 @@ export function showFrame(frame) {
   showTitle(frame);
 }
 
-/** The stream broke off: nothing is known of anything but that. */
-export function showNothing() {
-  showPart('api', { state: 'down', text: 'does not answer' });
-  for (const name of /** @type {const} */ (['topic', 'writer', 'mongodb'])) {
-    showPart(name, { state: 'unwatched', text: 'not known while the api does not answer' });
-  }
-  for (const link of ['confirmed', 'leased', 'stored']) showLink(link, 0, []);
-  document.title = '✕ api: does not answer';
-}
-
 /**
  * @param {PartName} name
  * @param {import('../frame.ts').Part} part
@@ -113,10 +103,10 @@ function showLink(name, amount, ends) {
 
 /** @param {Frame['batches']['reasons']} reasons */
 function showReasons(reasons) {
-  const all = Object.values(reasons).reduce((total, value) => total + value, 0);
+  const all = Object.values(reasons ?? {}).reduce((total, value) => total + value, 0);
   for (const [reason, text] of Object.entries(reasonTexts)) {
-    const value = reasons[reason] ?? 0;
-    showBar('reasons', reason, { title: text, value, max: all, text: format.count(value) });
+    const value = reasons?.[reason] ?? 0;
+    showBar('reasons', reason, { title: text, value, max: all, text: format.count(reasons && value) });
   }
 }
 
@@ -124,7 +114,7 @@ function showReasons(reasons) {
 function showTickets({ reads, writes }) {
   for (const [name, { active, limit, tickets }] of Object.entries({ reads, writes })) {
     const of = tickets === null ? '; MongoDB does not tell its tickets' : ` of ${tickets} tickets`;
-    const text = `${format.count(active)} now, ${format.count(limit)} at most${of}`;
+    const text = limit === null ? '–' : `${format.count(active)} now, ${format.count(limit)} at most${of}`;
     showBar('tickets', name, { title: name, value: active ?? 0, max: tickets ?? limit ?? 0, text });
   }
 }
@@ -155,10 +145,7 @@ function showBar(list, key, { title, value, max, text }) {
 
 /** @param {Frame['refused']} refused */
 function showRefused(refused) {
-  byId('refused-none').hidden = refused.length > 0;
-  const table = byId('refused');
-  table.hidden = refused.length === 0;
-  const rows = refused.map(({ code, rate, total }) => {
+  const rows = (refused ?? []).map(({ code, rate, total }) => {
     const row = document.createElement('tr');
     for (const text of [code, `${format.count(rate)}/s`, format.count(total)]) {
       const cell = document.createElement('td');
@@ -167,6 +154,9 @@ function showRefused(refused) {
     }
     return row;
   });
+  byId('refused-none').hidden = refused === null || rows.length > 0;
+  const table = byId('refused');
+  table.hidden = rows.length === 0;
   table.querySelector('tbody')?.replaceChildren(...rows);
 }
 

@@ -1,7 +1,8 @@
 /** The page's connection to the api: one stream of frames, opened again whenever it breaks, and the burst's form. */
-import { showFrame, showNothing } from './flow.js';
+import { createBlankFrame } from './blank-frame.js';
+import { showFrame } from './flow.js';
 import { count } from './format.js';
-import { createPlots, framesMax } from './plots.js';
+import { createPlots, secondsShown } from './plots.js';
 
 /** @typedef {import('../frame.ts').Frame} Frame */
 
@@ -15,6 +16,8 @@ const reconnectMs = 1_000;
 const plots = createPlots(byId('plots'));
 /** @type {Frame[]} */
 let frames = [];
+/** Of the newest frame that came, by the api's clock. */
+let newestAt = Date.now();
 /** @type {EventSource | undefined} */
 let stream;
 /** @type {number | undefined} */
@@ -38,7 +41,8 @@ function lose() {
   stream?.close();
   clearTimeout(silence);
   showConnection('lost', 'no connection to the api');
-  showNothing();
+  // Right behind the newest one, it cuts the plots' lines there, and takes the place of the blank one before it.
+  show(createBlankFrame(newestAt + 1, { state: 'down', text: 'does not answer' }));
   silence = window.setTimeout(connect, reconnectMs);
 }
 
@@ -46,9 +50,17 @@ function lose() {
 function receive(frame) {
   expectFrame();
   showConnection('live', 'live');
-  frames = [...frames, frame].slice(-framesMax);
-  showFrame(frame);
+  newestAt = frame.at;
+  show(frame);
   showBurst(frame.burst);
+}
+
+/** @param {Frame} frame */
+function show(frame) {
+  const since = frame.at - secondsShown * 1000;
+  // A clock that was set back takes the frames after it along: a plot wants them in order.
+  frames = [...frames.filter(({ at }) => at >= since && at < frame.at), frame];
+  showFrame(frame);
   if (!document.hidden) plots.show(frames);
 }
 

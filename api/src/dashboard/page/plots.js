@@ -22,7 +22,7 @@ import * as format from './format.js';
 /** @type {typeof import('uplot')} */
 const uPlot = Reflect.get(window, 'uPlot');
 
-const secondsShown = 120;
+export const secondsShown = 120;
 /** A page that was just opened does not show two empty minutes. */
 const secondsShownMin = 30;
 
@@ -145,9 +145,6 @@ export function createPlots(section) {
     },
   };
 }
-
-/** Frames that a plot can show. */
-export const framesMax = secondsShown;
 
 /**
  * @param {HTMLElement} section
