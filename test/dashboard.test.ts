@@ -180,13 +180,14 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     assert.equal((await request(`${url}/dashboard/burst`)).status, 405);
   });
 
+  /** The server hears a little later that the viewer of an earlier test has left. */
+  const watchOnceThereIsRoom = () =>
+    until(
+      () => watch(url),
+      ({ status }) => status === 200,
+    );
+
   test('refuses one viewer more than its bound with 503 and Retry-After, and takes one when another left', async () => {
-    // The server hears a little later that the viewer of an earlier test has left.
-    const watchOnceThereIsRoom = () =>
-      until(
-        () => watch(url),
-        ({ status }) => status === 200,
-      );
     const all = await Promise.all(Array.from({ length: viewersMax }, watchOnceThereIsRoom));
     const refused = await watch(url);
     assert.equal(refused.status, 503);
@@ -196,6 +197,19 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await all.pop()?.close();
     const taken = await watchOnceThereIsRoom();
     await Promise.all([...all, taken].map((stream) => stream.close()));
+  });
+
+  test('a page that is one too many says so, does not call the api down, and gets in when another left', async () => {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const all = await Promise.all(Array.from({ length: viewersMax }, watchOnceThereIsRoom));
+    await page.goto(url);
+    await page.locator('#connection', { hasText: 'too many watch' }).waitFor();
+    await page.locator('[data-part=api][data-state=unwatched]').waitFor();
+    await Promise.all(all.map((stream) => stream.close()));
+    await page.locator('#connection[data-state=live]').waitFor();
+    await page.locator('[data-part=api][data-state=up]').waitFor();
+    await context.close();
   });
 
   test('a frame holds no id and no document', async () => {

@@ -12,6 +12,8 @@ const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 /** Without a frame for so long the stream counts as broken, whatever the browser thinks of it. */
 const silenceMsMax = 3_000;
 const reconnectMs = 1_000;
+/** As Retry-After says to one viewer too many, which an EventSource does not tell. */
+const fullRetryMs = 5_000;
 
 const plots = createPlots(byId('plots'));
 /** @type {Frame[]} */
@@ -21,29 +23,54 @@ let newestAt = Date.now();
 /** @type {EventSource | undefined} */
 let stream;
 /** @type {number | undefined} */
-let silence;
+let timer;
 
 function connect() {
   stream?.close();
-  stream = new EventSource('/dashboard/events');
-  stream.addEventListener('settings', ({ data }) => showSettings(JSON.parse(data)));
-  stream.addEventListener('message', ({ data }) => receive(JSON.parse(data)));
-  stream.addEventListener('error', () => lose());
+  const source = new EventSource('/dashboard/events');
+  source.addEventListener('settings', ({ data }) => showSettings(JSON.parse(data)));
+  source.addEventListener('message', ({ data }) => receive(JSON.parse(data)));
+  // Closed is what was answered with anything but 200; a connection that fails or breaks off would be tried again.
+  source.addEventListener('error', () => (source.readyState === EventSource.CLOSED ? askWhy() : lose()));
+  stream = source;
   expectFrame();
 }
 
 function expectFrame() {
-  clearTimeout(silence);
-  silence = window.setTimeout(lose, silenceMsMax);
+  clearTimeout(timer);
+  timer = window.setTimeout(lose, silenceMsMax);
 }
 
 function lose() {
-  stream?.close();
-  clearTimeout(silence);
   showConnection('lost', 'no connection to the api');
+  showNothing({ state: 'down', text: 'does not answer' });
+  retryIn(reconnectMs);
+}
+
+/** An api that serves lets everybody in but one viewer too many; in front of one that is gone a proxy may answer. */
+async function askWhy() {
+  clearTimeout(timer);
+  const answer = await fetch('/servez', { signal: AbortSignal.timeout(silenceMsMax) }).catch(() => undefined);
+  if (!answer?.ok) {
+    lose();
+    return;
+  }
+  showConnection('waiting', 'too many watch; trying again …');
+  showNothing({ state: 'unwatched', text: 'too many watch' });
+  retryIn(fullRetryMs);
+}
+
+/** @param {number} ms */
+function retryIn(ms) {
+  stream?.close();
+  clearTimeout(timer);
+  timer = window.setTimeout(connect, ms);
+}
+
+/** @param {import('../frame.ts').Part} api */
+function showNothing(api) {
   // Right behind the newest one, it cuts the plots' lines there, and takes the place of the blank one before it.
-  show(createBlankFrame(newestAt + 1, { state: 'down', text: 'does not answer' }));
-  silence = window.setTimeout(connect, reconnectMs);
+  show(createBlankFrame(newestAt + 1, api));
 }
 
 /** @param {Frame} frame */
