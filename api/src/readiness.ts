@@ -1,5 +1,5 @@
 /**
- * Whether the parts that this process needs answer, asked only when somebody asks, and at most once a
+ * Whether the parts that this process needs answer, asked only when somebody asks, and at most twice a
  * second however many ask: probes cost nothing, and nothing is asked while nobody does.
  */
 import type { Logger } from './log.ts';
@@ -18,7 +18,8 @@ export interface Readiness {
   states(): Promise<Record<string, boolean>>;
 }
 
-const cacheMs = 1_000;
+/** Well under the second between two rounds of the dashboard, which would count one failure twice otherwise. */
+const cacheMs = 500;
 const checkTimeoutMs = 1_000;
 
 /** Logs when a part stops being ready, and when it is again. */
