@@ -106,6 +106,7 @@ const dashboard = createDashboard({
   documents: () => reader.totalDocuments()?.total ?? null,
   // Who may write is asked for a token, and a burst writes.
   burstRequestsMax: config.API_TOKEN === undefined ? config.BURST_REQUESTS_MAX : 0,
+  logger,
 });
 const onRefused = (code: FailureCode) => metrics.refused.inc({ code });
 const app = createApp({

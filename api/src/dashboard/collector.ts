@@ -4,6 +4,7 @@
  * MongoDB's serverStatus. Whatever does not answer in time is missing in the frame, which comes all the same.
  */
 import type { Registry } from 'prom-client';
+import type { Logger } from '../log.ts';
 import type { Readiness } from '../readiness.ts';
 import { type Burst, createFrame, type Figures, type Frame, wanted } from './frame.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
@@ -21,6 +22,7 @@ export interface CollectorOptions {
   documents: () => number | null;
   burst: () => Burst | null;
   onFrame: (frame: Frame) => void;
+  logger: Logger;
 }
 
 export interface Collector {
@@ -102,7 +104,8 @@ function createRound(options: CollectorOptions): Round {
 
   async function run(): Promise<void> {
     const startedAt = performance.now();
-    await collect();
+    // A fault in what is only looked at must not end the process: this round has no frame.
+    await collect().catch((error) => options.logger.error({ err: error }, 'no frame for the dashboard'));
     if (isEnded) return;
     timer = setTimeout(() => void run(), Math.max(0, intervalMs - (performance.now() - startedAt)));
   }
