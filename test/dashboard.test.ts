@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, get, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { viewersMax } from '../api/src/dashboard/viewers.ts';
 import { dashboardPaths } from '../api/src/routes/dashboard.ts';
@@ -63,7 +63,7 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await system?.stop();
   });
 
-  async function open(options: BrowserContextOptions = {}) {
+  async function open(options: BrowserContextOptions = {}, target = url) {
     const context = await browser.newContext(options);
     const page = await context.newPage();
     const troubles: string[] = [];
@@ -74,7 +74,7 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     page.on('requestfailed', (failed) => troubles.push(`${failed.url()} failed`));
     const asked = new Set<string>();
     page.on('request', (sent) => asked.add(sent.url()));
-    await page.goto(url);
+    await page.goto(target);
     await page.locator('#connection[data-state=live]').waitFor();
     return { page, troubles, asked, close: () => context.close() };
   }
@@ -257,16 +257,33 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await close();
   });
 
-  test('asks nobody while nobody watches, once a second however many do, and offers no burst by itself', async () => {
-    let asked = 0;
-    const metrics = createServer((_request, response) => {
-      asked++;
-      response.end('writer_batch_writes_count 1\n');
+  /** An api whose writer says what a test wants it to. */
+  async function startApiBesideWriter(context: TestContext, metrics: () => string) {
+    const server = createServer((_request, response) => response.end(metrics()));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    context.after(() => {
+      server.closeAllConnections();
+      server.close();
     });
-    await once(metrics.listen(0, '127.0.0.1'), 'listening');
-    const { port } = metrics.address() as AddressInfo;
-    const env = { WRITER_METRICS_HOST: `127.0.0.1:${port}` };
-    await using api = await startApi({ ...system, env });
+    const { port } = server.address() as AddressInfo;
+    return startApi({ ...system, env: { WRITER_METRICS_HOST: `127.0.0.1:${port}` } });
+  }
+
+  test('tells the memory of each process', async (context) => {
+    const bytes = [120, 250].map((mebibytes) => mebibytes * 1024 * 1024);
+    const lines = bytes.map((value, pod) => `process_resident_memory_bytes{pod="${pod}"} ${value}\n`);
+    await using api = await startApiBesideWriter(context, () => lines.join(''));
+    const { page, close } = await open({}, api.url);
+    await page.locator('.legend dd', { hasText: /^120 \+ 250\sMiB$/ }).waitFor();
+    await close();
+  });
+
+  test('asks nobody while nobody watches, once a second however many do, and offers no burst by itself', async (context) => {
+    let asked = 0;
+    await using api = await startApiBesideWriter(context, () => {
+      asked++;
+      return 'writer_batch_writes_count 1\n';
+    });
     assert.equal(asked, 0);
     const streams = await Promise.all([watch(api.url), watch(api.url), watch(api.url)]);
     await until(
@@ -278,8 +295,6 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await Promise.all(streams.map((stream) => stream.close()));
     const burst = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"requests":1}' };
     assert.equal((await request(`${api.url}/dashboard/burst`, burst)).status, 404);
-    metrics.closeAllConnections();
-    metrics.close();
   });
 
   test('a drain ends the streams', async () => {

@@ -16,8 +16,9 @@ export const short = (value) => known(value, (number) => compact.format(number))
 /** @type {Format} */
 export const milliseconds = (value) => known(value, (ms) => `${count(ms)}\u00a0ms`);
 
-/** @type {Format} */
-export const mebibytes = (value) => known(value, (number) => `${whole.format(number)}\u00a0MiB`);
+/** @param {number[]} values of the processes of one part, such as `120 + 250 MiB` */
+export const mebibytes = (values) =>
+  values.length === 0 ? unknown : `${values.map((value) => whole.format(value)).join(' + ')}\u00a0MiB`;
 
 /** @param {number | null} seconds */
 export const toMilliseconds = (seconds) => (seconds === null ? null : seconds * 1000);

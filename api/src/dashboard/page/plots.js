@@ -9,6 +9,7 @@ import * as format from './format.js';
  * @property {boolean} [dashed]
  * @property {(frame: Frame) => number | null} value
  * @property {format.Format} [format] where it is not the plot's
+ * @property {(frame: Frame) => string} [text] where the legend tells more than the value
  * @property {string} [scale] of its own, at the right
  */
 /**
@@ -26,9 +27,20 @@ export const secondsShown = 120;
 /** A page that was just opened does not show two empty minutes. */
 const secondsShownMin = 30;
 
-/** @param {number[]} bytes */
-function sumMebibytes(bytes) {
-  return bytes.length === 0 ? null : bytes.reduce((all, value) => all + value, 0) / 1024 / 1024;
+/**
+ * The largest process is drawn: it is the one that its limit ends first. The legend lists all.
+ * @param {keyof Frame['memory']} part
+ * @param {Pick<Line, 'label' | 'colour' | 'dashed'>} look
+ * @returns {Line}
+ */
+function memoryLine(part, look) {
+  /** @param {Frame} frame */
+  const mebibytes = (frame) => frame.memory[part].map((bytes) => bytes / 1024 / 1024);
+  return {
+    ...look,
+    value: (frame) => (frame.memory[part].length === 0 ? null : Math.max(...mebibytes(frame))),
+    text: (frame) => format.mebibytes(mebibytes(frame)),
+  };
 }
 
 /** @type {Plot[]} */
@@ -114,18 +126,13 @@ const plots = [
   },
   {
     title: 'Memory',
-    unit: 'MiB, of all processes of a part',
-    format: format.mebibytes,
+    unit: 'MiB, of the largest process of a part',
+    format: format.count,
     lines: [
-      { label: 'api', colour: 'blue', value: (frame) => sumMebibytes(frame.memory.api) },
-      { label: 'writer', colour: 'green', dashed: true, value: (frame) => sumMebibytes(frame.memory.writer) },
-      { label: 'emulator', colour: 'orange', value: (frame) => sumMebibytes(frame.memory.emulator) },
-      {
-        label: 'MongoDB',
-        colour: 'violet',
-        dashed: true,
-        value: (frame) => sumMebibytes(frame.memory.mongodb),
-      },
+      memoryLine('api', { label: 'api', colour: 'blue' }),
+      memoryLine('writer', { label: 'writer', colour: 'green', dashed: true }),
+      memoryLine('emulator', { label: 'emulator', colour: 'orange' }),
+      memoryLine('mongodb', { label: 'MongoDB', colour: 'violet', dashed: true }),
     ],
   },
 ];
@@ -173,7 +180,8 @@ function createPlot(section, plot) {
     show(frames) {
       const times = frames.map((frame) => frame.at / 1000);
       chart.setData([times, ...plot.lines.map((line) => frames.map(line.value))]);
-      legend.show(frames.at(-1));
+      const newest = frames.at(-1);
+      if (newest) legend.show(newest);
     },
   };
 }
@@ -194,11 +202,12 @@ function createLegend(plot) {
   });
   return {
     list,
-    /** @param {Frame | undefined} frame */
+    /** @param {Frame} frame */
     show(frame) {
       for (const [index, line] of plot.lines.entries()) {
         const value = values[index];
-        if (value) value.textContent = (line.format ?? plot.format)(frame && line.value(frame));
+        if (!value) continue;
+        value.textContent = line.text?.(frame) ?? (line.format ?? plot.format)(line.value(frame));
       }
     },
   };
