@@ -18,6 +18,9 @@ export const defaultPorts = {
 
 export type PortVariable = keyof typeof defaultPorts;
 
+/** Of the dashboard's button, where nothing else is set: half a minute's work on a small machine. */
+const burstRequestsMax = 20_000;
+
 const optionalPort = port(0).unwrap().optional();
 
 const configSchema = z
@@ -30,6 +33,7 @@ const configSchema = z
     WRITER_PORT: optionalPort,
     BROKER_PORT: optionalPort,
     MONGODB_PORT: optionalPort,
+    BURST_REQUESTS_MAX: apiSchema.shape.BURST_REQUESTS_MAX.unwrap().optional(),
     DATA_DIR: z
       .string()
       .default(join(projectRoot, '.data'))
@@ -61,6 +65,8 @@ export function readConfig() {
   const config = readEnvironmentOrExit(configSchema);
   return {
     ...config,
+    // The button is for who sits at this machine, not for everybody in its network.
+    BURST_REQUESTS_MAX: config.BURST_REQUESTS_MAX ?? (isLoopback(config.HOST) ? burstRequestsMax : 0),
     /** Folders in which programs are looked for. */
     searchPath: config.PATH.split(delimiter).filter((folder) => folder !== ''),
     /** Programs fetched once, for every data folder. */
@@ -69,6 +75,10 @@ export function readConfig() {
     /** What children inherit. */
     environment: process.env,
   };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 export const help = `Starts MongoDB, the broker, the api and the writer on this machine, without Docker.
@@ -91,6 +101,8 @@ All settings are environment variables:
   BROKER_PORT           default ${defaultPorts.BROKER_PORT}
   MONGODB_PORT          default ${defaultPorts.MONGODB_PORT}
                         A default port that is taken is replaced by the next free one. 0: any free one
+  BURST_REQUESTS_MAX    of the dashboard's button, default ${burstRequestsMax}. 0: no button, the default where HOST
+                        is not loopback
   DATA_DIR              data and logs, default .data in the project
   XDG_CACHE_HOME        what is fetched goes to its folder assessment, default ~/.cache
   JAVA_HOME             the Java for Google's emulator. Unset: java on PATH

@@ -41,9 +41,6 @@ export interface Stack {
 
 const readyTimeoutMs = 3_000;
 
-/** Of the dashboard's button, where nothing else is set: half a minute's work on a small machine. */
-const burstRequestsMax = 20_000;
-
 /** On top of what a drain may take before api and writer give up themselves. */
 const drainMarginMs = 2_000;
 
@@ -84,7 +81,7 @@ export function createStack({ config, terminal, runState, signal }: StackSurroun
     const env = { ...config.environment, MONGODB_URI: mongoDbUri, PUBSUB_EMULATOR_HOST: brokerHost };
     const dashboardEnv = {
       WRITER_METRICS_HOST: `127.0.0.1:${ports.WRITER_PORT.port}`,
-      BURST_REQUESTS_MAX: String(config.BURST_REQUESTS_MAX || burstRequestsMax),
+      BURST_REQUESTS_MAX: String(config.BURST_REQUESTS_MAX),
     };
     const node = { command: process.execPath, logFolder: config.logFolder };
     const stopTimeoutMs = config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS + drainMarginMs;
