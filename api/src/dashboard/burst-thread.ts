@@ -1,7 +1,7 @@
 /** The thread of a burst (burst.ts): clients without think time, until so many requests are sent. */
 import { Agent, get } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Burst } from './frame.ts';
+import type { Burst } from './burst.ts';
 
 /** As many as make envelopes of some size, and as many sockets as any machine has left. */
 const clients = 200;
@@ -16,17 +16,20 @@ let sent = 0;
 
 function sendOne(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
+  let isAnswered = false;
   const request = get(url, { agent, timeout: answerTimeoutMs }, (response) => {
     response.resume();
+    // One that breaks off has no end.
     response.once('end', () => {
-      if (response.statusCode === 200) burst.answered++;
-      else burst.failed++;
+      isAnswered = response.statusCode === 200;
     });
-    response.once('close', resolve);
   });
   request.once('timeout', () => request.destroy(new Error('no answer')));
-  request.once('error', () => {
-    burst.failed++;
+  request.on('error', () => {});
+  // Comes once, whatever came before it.
+  request.once('close', () => {
+    if (isAnswered) burst.answered++;
+    else burst.failed++;
     resolve();
   });
   return promise;

@@ -4,7 +4,14 @@
  */
 import { Worker } from 'node:worker_threads';
 import { ApiError } from '../errors.ts';
-import type { Burst } from './frame.ts';
+import type { Logger } from '../log.ts';
+
+/** Its requests and what became of them so far; failed is everything but an answer with 200 that came whole. */
+export interface Burst {
+  requests: number;
+  answered: number;
+  failed: number;
+}
 
 export interface Bursts {
   /** @throws ApiError `invalid_request`, `burst_running`. */
@@ -19,7 +26,7 @@ const thread = new URL('./burst-thread.ts', import.meta.url);
 /** Its last figures are shown for so long. */
 const newsMs = 10_000;
 
-export function createBursts(requestsMax: number): Bursts {
+export function createBursts({ requestsMax, logger }: { requestsMax: number; logger: Logger }): Bursts {
   let worker: Worker | undefined;
   let latest: Burst | null = null;
   let endedAt = 0;
@@ -35,10 +42,11 @@ export function createBursts(requestsMax: number): Bursts {
       worker.on('message', (burst: Burst) => {
         latest = burst;
       });
-      // What it could not send counts as not answered.
-      worker.on('error', () => {});
+      worker.on('error', (error) => logger.error({ err: error }, 'a burst broke off'));
       worker.once('exit', () => {
         worker = undefined;
+        // With what a thread that broke off did not come to.
+        if (latest) latest = { ...latest, failed: latest.requests - latest.answered };
         endedAt = performance.now();
       });
     },

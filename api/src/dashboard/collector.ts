@@ -6,7 +6,8 @@
 import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
 import type { Readiness } from '../readiness.ts';
-import { type Burst, createFrame, type Figures, type Frame, wanted } from './frame.ts';
+import type { Burst } from './burst.ts';
+import { createFrame, type Figures, type Frame, wanted } from './frame.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
 import { judgeParts } from './parts.ts';
 import { findProcesses, type Process, type Processes } from './processes.ts';

@@ -14,8 +14,8 @@ export interface Dashboard {
 export function createDashboard(
   options: Omit<CollectorOptions, 'burst' | 'onFrame'> & { burstRequestsMax: number },
 ): Dashboard {
-  const bursts = createBursts(options.burstRequestsMax);
-  const { burstRequestsMax } = options;
+  const { burstRequestsMax, logger } = options;
+  const bursts = createBursts({ requestsMax: burstRequestsMax, logger });
   const viewers: Viewers = createViewers({
     settings: { burstRequestsMax },
     onFirst: () => collector.start(),

@@ -1,5 +1,6 @@
 /** What the dashboard shows of one second: figures alone, no ids and no documents. */
 import { names } from '../names.ts';
+import type { Burst } from './burst.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
 import { quantile, type Sample, total, totalsBy } from './samples.ts';
 
@@ -80,13 +81,6 @@ export interface Operations {
   limit: number | null;
   /** What MongoDB gives out, where it tells. */
   tickets: number | null;
-}
-
-/** A burst of requests that was started from the page. */
-export interface Burst {
-  requests: number;
-  answered: number;
-  failed: number;
 }
 
 /** The samples of all processes of a part, put together. */

@@ -117,10 +117,19 @@ function showBurst(burst) {
   if (!burst) return;
   const { requests, answered, failed } = burst;
   const isDone = answered + failed >= requests;
-  const failures = failed > 0 ? `, ${count(failed)} refused` : '';
+  const failures = failed > 0 ? `, ${count(failed)} failed` : '';
   // A figure a second would keep a screen reader talking; the end is news.
   status.ariaLive = isDone ? 'polite' : 'off';
   status.textContent = `${count(answered)} of ${count(requests)} requests answered${failures}`;
+}
+
+/**
+ * A proxy in front of the api answers in another shape.
+ * @param {Response} response
+ */
+async function messageOf(response) {
+  const body = await response.json().catch(() => undefined);
+  return body?.message ?? `The answer is ${response.status}.`;
 }
 
 form.addEventListener('submit', async (event) => {
@@ -132,7 +141,7 @@ form.addEventListener('submit', async (event) => {
   }).catch(() => undefined);
   status.ariaLive = 'polite';
   if (response?.ok) status.textContent = 'started';
-  else if (response) status.textContent = (await response.json()).message;
+  else if (response) status.textContent = await messageOf(response);
   else status.textContent = 'The api does not answer.';
 });
 
