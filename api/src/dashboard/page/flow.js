@@ -1,4 +1,5 @@
 /** The picture of the parts, the tables beneath, and what happened to the parts since the page was opened. */
+import { byId, setText } from './elements.js';
 import * as format from './format.js';
 
 /** @typedef {import('../frame.ts').Frame} Frame */
@@ -17,9 +18,6 @@ const reasonTexts = {
   age: 'its first write had waited long enough',
   drain: 'the writer stopped',
 };
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @type {Partial<Record<PartName, string>>} */
 const before = {};
@@ -164,13 +162,4 @@ function showRefused(refused) {
 function showTitle({ parts }) {
   const broken = /** @type {PartName[]} */ (Object.keys(titles)).find((name) => parts[name].state === 'down');
   document.title = broken ? `✕ ${titles[broken]}: ${parts[broken].text}` : 'The way of a write';
-}
-
-/**
- * Only what is another: a screen reader, and the browser's layout, are left alone otherwise.
- * @param {Element | null} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element && element.textContent !== text) element.textContent = text;
 }

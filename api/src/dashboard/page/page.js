@@ -1,13 +1,11 @@
 /** The page's connection to the api: one stream of frames, opened again whenever it breaks, and the burst's form. */
 import { createBlankFrame } from './blank-frame.js';
+import { byId, setText } from './elements.js';
 import { showFrame } from './flow.js';
 import { count } from './format.js';
 import { createPlots, secondsShown } from './plots.js';
 
 /** @typedef {import('../frame.ts').Frame} Frame */
-
-/** @param {string} id */
-const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** Without a frame for so long the stream counts as broken, whatever the browser thinks of it. */
 const silenceMsMax = 3_000;
@@ -98,7 +96,7 @@ function show(frame) {
 function showConnection(state, text) {
   const element = byId('connection');
   element.dataset.state = state;
-  if (element.textContent !== text) element.textContent = text;
+  setText(element, text);
 }
 
 const form = /** @type {HTMLFormElement} */ (byId('burst'));
