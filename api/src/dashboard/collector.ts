@@ -61,7 +61,7 @@ function createRound(options: CollectorOptions): Round {
     return host === undefined ? undefined : findProcesses(host, wanted[part]);
   };
   const sources = { api: find('api'), writer: find('writer'), emulator: find('emulator') };
-  const compare = { api: createComparison(), writer: createComparison(), emulator: createComparison() };
+  const compare = { api: createComparison(), writer: createComparison() };
   const status = watchStatus(options.mongoDbStatus);
   let timer: NodeJS.Timeout | undefined;
   let isEnded = false;
@@ -88,7 +88,7 @@ function createRound(options: CollectorOptions): Round {
     lastAt = at;
     const api = compare.api(apis);
     const writer = compare.writer(writers ?? []);
-    const emulator = compare.emulator(emulators ?? []);
+    const emulator = merge((emulators ?? []).flatMap(({ sample }) => sample ?? []));
     const frame = createFrame({
       ...{ at, seconds, api, writer, emulator },
       documents: options.documents(),

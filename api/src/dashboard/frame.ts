@@ -96,7 +96,7 @@ export interface FrameInput {
   seconds: number;
   api: Figures;
   writer: Figures;
-  emulator: Figures;
+  emulator: Sample;
   documents: number | null;
   mongodb: MongoDbStatus;
   burst: Burst | null;
@@ -111,9 +111,7 @@ export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
     return { p50: of(0.5), p95: of(0.95), p99: of(0.99) };
   };
   const ofSubscription = (name: string, subscription: string) => {
-    const found = emulator.now
-      .get(name)
-      ?.find(({ labels }) => labels.subscription?.endsWith(`/${subscription}`));
+    const found = emulator.get(name)?.find(({ labels }) => labels.subscription?.endsWith(`/${subscription}`));
     return found?.value ?? null;
   };
   const batches = writer.grown;
@@ -155,8 +153,8 @@ export function createFrame(input: FrameInput): Omit<Frame, 'parts'> {
       bulkWrite: quantiles(writer, 'writer_bulk_write_duration_seconds'),
     },
     memory: {
-      api: residentBytes(api),
-      writer: residentBytes(writer),
+      api: residentBytes(api.now),
+      writer: residentBytes(writer.now),
       emulator: residentBytes(emulator),
       mongodb: mongodb.residentBytes === null ? [] : [mongodb.residentBytes],
     },
@@ -173,8 +171,8 @@ function divide(dividend: number | null, divisor: number | null): number | null 
   return dividend === null || !divisor ? null : dividend / divisor;
 }
 
-function residentBytes({ now }: Figures): number[] {
-  return (now.get('process_resident_memory_bytes') ?? []).map(({ value }) => value);
+function residentBytes(sample: Sample): number[] {
+  return (sample.get('process_resident_memory_bytes') ?? []).map(({ value }) => value);
 }
 
 function deadLetters({ now }: Figures): number {
