@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { wanted } from '../../api/src/dashboard/frame.ts';
+import { wanted } from '../../api/src/dashboard/wanted-metrics.ts';
 import { ownFailures } from '../../api/src/errors.ts';
 import { root } from '../kubernetes/manifests.ts';
 import { needs } from '../programs.ts';

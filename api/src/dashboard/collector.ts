@@ -7,11 +7,12 @@ import type { Registry } from 'prom-client';
 import type { Logger } from '../log.ts';
 import type { Readiness } from '../readiness.ts';
 import type { Burst } from './burst.ts';
-import { createFrame, type Figures, type Frame, wanted } from './frame.ts';
+import { createFrame, type Figures, type Frame } from './frame.ts';
 import type { MongoDbStatus } from './mongodb-status.ts';
 import { judgeParts } from './parts.ts';
 import { findProcesses, type Process, type Processes } from './processes.ts';
 import { growth, merge, readRegistry, type Sample } from './samples.ts';
+import { wanted } from './wanted-metrics.ts';
 
 export interface CollectorOptions {
   registry: Registry;
