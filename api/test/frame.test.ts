@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createFrame, wanted } from '../src/dashboard/frame.ts';
+import { createFrame } from '../src/dashboard/frame.ts';
 import { growth, readRegistry } from '../src/dashboard/samples.ts';
+import { wanted } from '../src/dashboard/wanted-metrics.ts';
 import { createMetrics } from '../src/metrics.ts';
 
 const untold = { now: new Map(), grown: undefined };
@@ -15,7 +16,7 @@ test('a frame has all requests that arrived, and the refusals that came, and non
   metrics.refused.inc({ code: 'overloaded' }, 4);
   const now = await readRegistry(metrics.registry, wanted.api);
   const api = { now, grown: growth(before, now) };
-  const parts = { api, writer: untold, emulator: untold };
+  const parts = { api, writer: untold, emulator: new Map() };
   const others = { documents: null, mongodb, burst: null };
   const { refused, requests } = createFrame({ at: 0, seconds: 2, ...parts, ...others });
   assert.deepEqual(refused, [

@@ -143,10 +143,6 @@ function residentBytes(sample: Sample): number[] {
   return (sample.get('process_resident_memory_bytes') ?? []).map(({ value }) => value);
 }
 
-function deadLetters({ now }: Figures): number {
-  return total(now, 'writer_envelopes_total', { outcome: 'dead_letter' }) ?? 0;
-}
-
 /** Every code is told from 0 on; shown are those that came. */
 function refusals({ now, grown }: Figures, seconds: number): Refusals[] {
   const rates = grown ? totalsBy(grown, 'api_requests_refused_total', 'code') : {};
