@@ -3,7 +3,7 @@ export const titles = {
   steady: 'GET /api/data, 256 connections, everything stored as fast as it comes',
   users: '10,000 connections without think time, for a minute',
   assessment: 'The assessment’s script in k6, a tenth of each stage’s time, up to 10,000 users',
-  think: 'The same with 5 s between an answer and a user’s next request',
+  think: 'The same with 10 s between an answer and a user’s next request',
   drain: 'A backlog of 1,000,000 documents, on the same MongoDB as a bare bulkWrite loop of batches of 2,000',
   direct: 'GET /api/data, 100 connections, beside ten round trips to MongoDB a request',
   brokers: 'The whole system, 256 connections, on two brokers',
