@@ -28,7 +28,8 @@ export function writePlot(figures: readonly Figure[], { machine, titles }: Capti
   const put = (x: number, line: string, style: string) => {
     parts.push(`<text x="${x}" y="${y}" ${style}>${escapeXml(line)}</text>`);
   };
-  put(10, `Commit ${machine.commit}, ${machine.cores} cores of ${machine.processor}`, text.large);
+  const what = `Commit ${machine.commit}, ${machine.cores} cores of ${machine.processor}`;
+  put(10, what, text.large);
   y += 20;
   put(10, 'Bars: medians. Lines: from the least to the most. Red: what must be reached.', text.plain);
   let row = '';
@@ -44,6 +45,7 @@ export function writePlot(figures: readonly Figure[], { machine, titles }: Capti
   }
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y + 10}" font-family="sans-serif">`,
+    `<title>Bench: ${escapeXml(what)}</title>`,
     '<rect width="100%" height="100%" fill="white"/>',
     ...parts,
     '</svg>\n',
@@ -67,7 +69,7 @@ function drawStrip(figure: Figure, top: number): string[] {
       `<text x="${labelWidth - 8}" y="${y + 11}" text-anchor="end" ${text.plain}>${escapeXml(label)}</text>`,
       `<rect x="${labelWidth}" y="${y + 2}" width="${x(middle) - labelWidth}" height="${barHeight - 4}" fill="${colours[index] ?? '#e2e8f0'}"/>`,
       `<line x1="${x(Math.min(...all))}" x2="${x(Math.max(...all))}" y1="${lineY}" y2="${lineY}" stroke="black"/>`,
-      `<text x="${x(Math.max(...all, middle)) + 6}" y="${y + 11}" ${text.plain}>${middle.toLocaleString('en', { maximumSignificantDigits: 3 })}</text>`,
+      `<text x="${x(Math.max(...all, middle, target ?? 0)) + 6}" y="${y + 11}" ${text.plain}>${middle.toLocaleString('en', { maximumSignificantDigits: 3 })}</text>`,
     ].join('\n');
   });
   if (target === undefined) return bars;

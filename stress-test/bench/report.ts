@@ -64,6 +64,8 @@ function ratio(own: number, other: number, better: Figure['better']): string {
 }
 
 function readable(figure: number): string {
-  const digits = Math.abs(figure) < 1 ? 2 : Math.abs(figure) < 100 ? 1 : 0;
-  return figure.toLocaleString('en', { maximumFractionDigits: digits });
+  return figure.toLocaleString(
+    'en',
+    Math.abs(figure) < 100 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 },
+  );
 }
