@@ -1,6 +1,7 @@
 /**
- * What a number of users needs, from what a request costs (SOLUTION.md, "Capacity"). Plain proportion: every cost is
- * flat in load, number of processes and size of the collection, as the bench's row `scaling` shows.
+ * What a number of users needs, from what a request costs (SOLUTION.md, "Capacity"). Plain proportion: the costs are
+ * those of a machine that is full. With less load a request costs more, because fewer share an envelope; then there is
+ * room for that.
  */
 import { createWrites, encodedBytes, type Write, writesPerRequest } from '@assessment/api/envelope';
 import { BSON } from 'mongodb';
@@ -13,8 +14,8 @@ export interface Costs {
   mongoDb: number;
 }
 
-/** `npm run bench -- --only steady`, with SecantusDB in place of mongod. */
-export const measuredCosts: Costs = { api: 69, broker: 17, writer: 38, mongoDb: 92 };
+/** `npm run bench -- --only steady` at commit 5052296, with SecantusDB in place of mongod. */
+export const measuredCosts: Costs = { api: 70, broker: 17, writer: 29, mongoDb: 87 };
 
 /** Cores of a pod at most, by its manifest, and how much of them is planned with, as the api's autoscaler does. */
 const cores = { api: 1, broker: 0.5, writer: 0.5, mongoDb: 0.5 } as const;

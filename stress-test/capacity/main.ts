@@ -37,7 +37,8 @@ function readCosts(file: string): Costs {
   };
 }
 
-function format({ users, thinkSeconds, answerSeconds, loadSeconds }: Demand, capacity: Capacity): string {
+function format(demand: Demand, costs: Costs, capacity: Capacity): string {
+  const { users, thinkSeconds, answerSeconds, loadSeconds } = demand;
   const rows: [string, string, string][] = [
     ['requests a second', readable(capacity.requestsPerSecond), 'users ÷ (think + answer)'],
     ['documents a second', readable(capacity.documentsPerSecond), `${writesPerRequest} a request`],
@@ -70,7 +71,9 @@ function format({ users, thinkSeconds, answerSeconds, loadSeconds }: Demand, cap
   ];
   const head = `${formatCount(users)} users, ${thinkSeconds} s of think time, answers in ${answerSeconds} s`;
   const lines = rows.map(([what, value, note]) => `${what.padEnd(26)}${value.padStart(14)}   ${note}`);
-  return `${head}\n\n${lines.join('\n')}\n`;
+  const { api, broker, writer, mongoDb } = costs;
+  const told = `CPU a request: api ${readable(api)}, broker ${readable(broker)}, writer ${readable(writer)}, MongoDB ${readable(mongoDb)} µs`;
+  return `${head}\n${told}\n\n${lines.join('\n')}\n`;
 }
 
 function readable(value: number): string {
@@ -84,7 +87,7 @@ function printCapacity({ demand, benchFile, isJson }: CapacityOptions): number {
   const costs = benchFile === undefined ? measuredCosts : readCosts(benchFile);
   const capacity = computeCapacity(demand, costs);
   const json = () => `${JSON.stringify({ demand, costs, ...capacity })}\n`;
-  process.stdout.write(isJson ? json() : format(demand, capacity));
+  process.stdout.write(isJson ? json() : format(demand, costs, capacity));
   return exitCodes.passed;
 }
 

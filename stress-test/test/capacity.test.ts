@@ -46,6 +46,7 @@ test('npm run capacity takes its costs from a run of the bench', async () => {
   assert.deepEqual(JSON.parse(stdout).costs, costs);
   const table = await run(process.execPath, [main, '--users', '1000000', '--think', '5', '--bench', file]);
   assert.match(table.stdout, /^1,000,000 users, 5 s of think time/);
+  assert.match(table.stdout, /^CPU a request: api 70, broker 20, writer 40, MongoDB 100 µs$/m);
   assert.match(table.stdout, /^api pods +20 /m);
 });
 
