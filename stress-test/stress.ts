@@ -44,7 +44,7 @@ async function stress(options: StressOptions): Promise<number> {
   if (!hasRun) throw new NotJudged(`k6 ended with ${code ?? 'a signal'}`);
 
   const thresholds = await readThresholds(summary);
-  running = startAudit([...['--summary', summary, '--ids', ids], ...options.auditArgs]);
+  running = startAudit(['--summary', summary, '--ids', ids, ...options.auditArgs]);
   const auditCode = await exitCodeOf(running);
   const isAuditPassed = auditCode === exitCodes.passed;
   if (!isAuditPassed && auditCode !== exitCodes.failed) throw new NotJudged('The audit judged nothing.');

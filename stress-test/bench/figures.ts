@@ -45,6 +45,11 @@ export class Figures {
     }
   }
 
+  /** How many times another contender's figure ours is, run by run. */
+  deriveRatio(kind: Omit<FigureKind, 'unit'>, of: string, others: [own: string, other: string]): void {
+    this.derive({ ...kind, unit: '×' }, of, others, (own, other) => own / other);
+  }
+
   note(text: string): void {
     if (!this.notes.includes(text)) this.notes.push(text);
   }

@@ -23,11 +23,9 @@ export async function measureAssessment(run: Run): Promise<void> {
     ['requests', 'higher', 0.72],
     ['p95', 'lower', 1.35],
   ] as const) {
-    figures.derive(
-      { row, name: `${of}, of those of static Express`, unit: '×', better, target },
-      of,
-      [ours, staticExpress],
-      (own, other) => own / other,
-    );
+    figures.deriveRatio({ row, name: `${of}, of those of static Express`, better, target }, of, [
+      ours,
+      staticExpress,
+    ]);
   }
 }

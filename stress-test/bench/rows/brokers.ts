@@ -32,11 +32,10 @@ export async function measureBrokers(run: Run): Promise<void> {
       ),
     );
     for (const name of ['requests', 'documents stored']) {
-      figures.derive(
-        { row, name: `${prefix}${name}, of those with Google’s`, unit: '×', better: 'higher', target },
+      figures.deriveRatio(
+        { row, name: `${prefix}${name}, of those with Google’s`, better: 'higher', target },
         `${prefix}${name}`,
         [ours, google],
-        (own, other) => own / other,
       );
     }
   }

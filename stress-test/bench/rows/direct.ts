@@ -38,11 +38,6 @@ export async function measureDirect(run: Run): Promise<void> {
     ['requests', 'requests, of those of the direct way by _id'],
     ['documents stored', 'documents stored, of those of the direct way by _id'],
   ] as const) {
-    figures.derive(
-      { row, name: what, unit: '×', better: 'higher', target: 5 },
-      of,
-      [ours, byId],
-      (own, other) => own / other,
-    );
+    figures.deriveRatio({ row, name: what, better: 'higher', target: 5 }, of, [ours, byId]);
   }
 }

@@ -37,11 +37,10 @@ export async function measureDrain({ scale, figures, say }: Run): Promise<void> 
       figures.add({ row, name, unit: '/s', better: 'higher' }, contender, await store());
     });
   });
-  figures.derive(
-    { row, name: 'documents stored, of those of the loop', unit: '×', better: 'higher', target: 0.85 },
+  figures.deriveRatio(
+    { row, name: 'documents stored, of those of the loop', better: 'higher', target: 0.85 },
     name,
     [ours, bare],
-    (own, other) => own / other,
   );
 }
 

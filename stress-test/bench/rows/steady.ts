@@ -13,16 +13,14 @@ export async function measureSteady(run: Run): Promise<void> {
       addMeasurement(figures, row, name, measurement, { targets }),
     ),
   );
-  figures.derive(
-    { row, name: 'requests, of those of static Express', unit: '×', better: 'higher', target: 0.3 },
+  figures.deriveRatio(
+    { row, name: 'requests, of those of static Express', better: 'higher', target: 0.3 },
     'requests',
     [ours, staticExpress],
-    (own, other) => own / other,
   );
-  figures.derive(
-    { row, name: 'CPU a request, api, of that of static Express', unit: '×', better: 'lower', target: 2 },
+  figures.deriveRatio(
+    { row, name: 'CPU a request, api, of that of static Express', better: 'lower', target: 2 },
     'CPU a request, api',
     [ours, staticExpress],
-    (own, other) => own / other,
   );
 }
