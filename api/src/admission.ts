@@ -14,6 +14,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
+import { onEnd } from './answer-end.ts';
 import { ApiError } from './errors.ts';
 import { refusalHeaders } from './refusal.ts';
 
@@ -26,7 +27,7 @@ export interface Admission {
 
 export interface AdmissionOptions {
   inFlightMax: number;
-  /** By the exact target: in any other spelling a request counts, wherever it is routed to. */
+  /** By the exact path, before a query: in any other spelling a request counts, wherever it is routed to. */
   uncounted: ReadonlySet<string>;
   /** Told of each that counts, before it is taken or refused. */
   onRequest?: () => void;
@@ -64,9 +65,9 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
   let inFlight = 0;
   let isDraining = false;
   /** In the order of their arrival: the rest of `beginning`, then `waiting`. Bounded by `inFlightMax`. */
-  let beginning: Waiting[] = [];
+  let beginning: (ServerResponse | undefined)[] = [];
   let begun = 0;
-  let waiting: Waiting[] = [];
+  let waiting: ServerResponse[] = [];
   let isScheduled = false;
   let sliceEndedAt = 0;
 
@@ -100,14 +101,18 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
       waiting = [];
       begun = 0;
     }
-    const one = beginning[begun++];
+    const response = beginning[begun];
+    // Left in its place it would be held until all of them have begun.
+    beginning[begun++] = undefined;
     // A client that gave up meanwhile gets nothing written.
-    if (one && !one.response.destroyed) next(one.request, one.response);
+    if (response && !response.destroyed) next(response.req, response);
   }
 
   function listener(request: IncomingMessage, response: ServerResponse) {
     if (isDraining) response.setHeader('Connection', 'close');
-    if (options.uncounted.has(request.url ?? '')) {
+    const { url = '' } = request;
+    const queryAt = url.indexOf('?');
+    if (options.uncounted.has(queryAt === -1 ? url : url.slice(0, queryAt))) {
       next(request, response);
       return;
     }
@@ -120,8 +125,8 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
       return;
     }
     inFlight++;
-    response.on('close', leave);
-    waiting.push({ request, response });
+    onEnd(response, leave);
+    waiting.push(response);
     schedule();
   }
 
@@ -132,9 +137,4 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
       isDraining = true;
     },
   };
-}
-
-interface Waiting {
-  request: IncomingMessage;
-  response: ServerResponse;
 }

@@ -1,4 +1,4 @@
-/** The one place where an error becomes an answer, in every process. */
+/** The one place where what a route throws becomes an answer, in every process. */
 import type { ErrorRequestHandler } from 'express';
 import { ApiError, type FailureCode } from './errors.ts';
 import { toBodyError } from './json-body.ts';

@@ -1,6 +1,8 @@
 /** The route table. Does not listen. */
 import express, { type Express, type RequestHandler } from 'express';
+import { onEnd } from './answer-end.ts';
 import { answerErrors } from './answer-errors.ts';
+import { arrivalOf } from './arrival.ts';
 import type { Backlog } from './backlog.ts';
 import { requireToken } from './bearer-token.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
@@ -50,33 +52,29 @@ export function createApp(dependencies: AppDependencies): Express {
   app
     .route('/api/data')
     .head(only('GET'))
-    .get(...guard, timed('data', dependencies.dataRoute))
+    .get(timed('data'), ...guard, dependencies.dataRoute)
     .all(only('GET'));
-  app
-    .route('/api/stats')
-    .get(timed('stats', createStatsRoute(dependencies)))
-    .all(only('GET, HEAD'));
+  app.route('/api/stats').get(timed('stats'), createStatsRoute(dependencies)).all(only('GET, HEAD'));
   app
     .route('/api/records')
-    .post(...guard, ...readJson(bodyBytesMax), timed('records', records.create))
+    .post(timed('records'), ...guard, ...readJson(bodyBytesMax), records.create)
     .all(only('POST'));
-  app.route('/api/records/:id').get(timed('record', records.find)).all(only('GET, HEAD'));
+  app.route('/api/records/:id').get(timed('record'), records.find).all(only('GET, HEAD'));
   app.use(createHealthRouter({ ...dependencies, registry: metrics.registry }));
   app.use(createDashboardRouter(dependencies.dashboard));
   app.use(answerNotFound);
   app.use(answerErrors(dependencies));
   return app;
 
-  /** Measures from here to the answer; a connection that closes before it shows as status 0. */
-  function timed(route: string, handler: RequestHandler): RequestHandler {
+  /** Measures from the arrival to the answer; a connection that closes before it shows as status 0. */
+  function timed(route: string): RequestHandler {
     return (request, response, next) => {
-      const start = performance.now();
       tracing?.traceRequest(request.route.path, request, response);
-      response.on('close', () => {
-        const status = response.writableFinished ? response.statusCode : 0;
-        metrics.requestDuration.observe({ route, status }, (performance.now() - start) / 1000);
+      onEnd(response, ({ writableFinished, statusCode }) => {
+        const status = writableFinished ? statusCode : 0;
+        metrics.requestDuration.observe({ route, status }, (performance.now() - arrivalOf(request)) / 1000);
       });
-      return handler(request, response, next);
+      next();
     };
   }
 }

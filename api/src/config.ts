@@ -25,7 +25,7 @@ export const configSchema = z.object({
         'wants 32 to 512 letters, digits and . _ ~ + / - (= at the end), such as openssl rand -hex 32 prints',
     })
     .optional(),
-  /** 10,000 users with one request each, and a fifth on top for retries and probes. */
+  /** 10,000 users with one request each, and a fifth on top for retries. */
   IN_FLIGHT_MAX: integer(12_000, { min: 1, max: 1_000_000 }),
   /** Half of the stress test's client timeout of 10 s, so that a client always hears of it. */
   PUBLISH_TIMEOUT_MS: integer(5_000, { min: 100, max: 60_000 }),
@@ -38,7 +38,7 @@ export const configSchema = z.object({
   PUBLISH_INTERVAL_MS: integer(5, { min: 0, max: 50 }),
   /** Writes of requests that share an envelope; 5 is one request an envelope, to be measured against. */
   ENVELOPE_WRITES_MAX: integer(envelopeWritesMax, { min: 1, max: envelopeWritesMax }),
-  /** 12,000 requests of 1.4 kB each are 17 MB, and about 50 MB as objects; what is over gets 503. */
+  /** 12,000 requests of 1.4 kB each are 17 MB; the rest is for large records. What is over gets 503. */
   PUBLISH_BYTES_MAX: integer(64 * 1024 * 1024, { min: 1024 * 1024, max: 1024 * 1024 * 1024 }),
   /**
    * Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. One place is the

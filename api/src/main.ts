@@ -157,7 +157,10 @@ const server = await listen(admission.listener, {
   port: config.PORT,
   connectionsMax: config.CONNECTIONS_MAX,
   acceptsPerTurn,
-  onRefused,
+  onRefused(code) {
+    metrics.requests.inc();
+    onRefused(code);
+  },
 }).catch((error: Error) => {
   logger.fatal(error.message);
   process.exit(1);

@@ -17,7 +17,7 @@ export function createMetrics() {
     }),
     requestDuration: new Histogram({
       name: 'api_http_request_duration_seconds',
-      help: 'Time from a request to its answer, by route and status.',
+      help: 'Time from the arrival of a request to its answer, by route and status; one that is refused before its route does not count.',
       labelNames: ['route', 'status'],
       buckets: durationBuckets,
       registers,

@@ -59,7 +59,7 @@ export interface Publisher {
   close(): Promise<void>;
 }
 
-/** An array of writes and an empty document around them, an upper bound of the envelope's own bytes. */
+/** A document with an empty binary and an empty array, an upper bound of the envelope's own bytes. */
 const envelopeOverheadBytes = 64;
 
 class Group {
@@ -94,6 +94,11 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
   const idle = Promise.withResolvers<void>();
 
   async function publish(writes: readonly Write[], origin?: Origin): Promise<void> {
+    return untilConfirmed(...take(writes, origin));
+  }
+
+  /** @returns the answer of the group that `writes` are in, and their bytes. */
+  function take(writes: readonly Write[], origin?: Origin): [Promise<void>, number] {
     if (isClosed) throw new ApiError('draining', 'The server is shutting down. Try again.');
     let bytes = 0;
     for (const write of writes) bytes += encodedBytes(write);
@@ -116,10 +121,14 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     filling.bytes += bytes;
     if (origin) filling.follow(origin);
     bytesOutstanding += bytes;
-    const { promise } = filling.answer;
     scheduleFlush();
+    return [filling.answer.promise, bytes];
+  }
+
+  /** Apart from `take`, because an async function that waits holds all that it has named, here the writes. */
+  async function untilConfirmed(answer: Promise<void>, bytes: number): Promise<void> {
     try {
-      await promise;
+      await answer;
     } finally {
       bytesOutstanding -= bytes;
       settleIfIdle();

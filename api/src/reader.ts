@@ -1,7 +1,7 @@
 /**
  * The reads of GET /api/data and the counts of GET /api/stats, without a query per request.
  *
- * In the background, once a second at most: the ids that the writer stored last (read-model.ts) are read
+ * In the background, every 800 ms at most: the ids that the writer stored last (read-model.ts) are read
  * and looked up by primary key, so an id is only ever answered for a document that is there, and the cost
  * is the same however large the collection is. While MongoDB is away the last known ids are served.
  * MongoDB sees at most `concurrency` operations at once: one place is the cache's own, so that look-ups

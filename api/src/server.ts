@@ -8,6 +8,8 @@ import {
 } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import { onEnd } from './answer-end.ts';
+import { noteArrival } from './arrival.ts';
 import { ApiError, type FailureCode } from './errors.ts';
 import { openListeners } from './listeners.ts';
 import { bodyBytesMax } from './record-document.ts';
@@ -138,7 +140,8 @@ function accept(
     return;
   }
   socket[waiting] = count;
-  response.on('close', leave);
+  noteArrival(request);
+  onEnd(response, leave);
   secure(response);
   const { headers } = request;
   if (headers.host === undefined && request.httpVersion === '1.1') {
@@ -153,8 +156,8 @@ function accept(
   }
 }
 
-function leave(this: ServerResponse): void {
-  const socket: CountedSocket = this.req.socket;
+function leave({ req }: ServerResponse): void {
+  const socket: CountedSocket = req.socket;
   socket[waiting] = (socket[waiting] ?? 1) - 1;
 }
 

@@ -11,7 +11,7 @@ import type { Span } from '@opentelemetry/api';
 import type { Logger } from './log.ts';
 
 export interface Tracing {
-  /** A span from now to the answer of `route`, a template, in the trace that the request's `traceparent` names. */
+  /** A span from the arrival to the answer of `route`, a template, in the trace that the request's `traceparent` names. */
   traceRequest(route: string, request: IncomingMessage, response: ServerResponse): void;
   spanOf(request: IncomingMessage): Span | undefined;
   /** `attributes` are those of the message, which carries the trace on. */

@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import type { ObjectId } from 'mongodb';
 import { createWrites, readsPerRequest } from '../envelope.ts';
-import { originOf } from '../origin.ts';
+import { type Origin, originOf } from '../origin.ts';
 import type { Publisher } from '../publisher.ts';
 import type { Reader } from '../reader.ts';
 import type { Tracing } from '../tracing.ts';
@@ -14,21 +14,26 @@ export function createDataRoute(dependencies: {
 }): RequestHandler {
   const { publisher, reader, tracing } = dependencies;
   return async (request, response) => {
-    const timestamp = new Date();
-    const writes = createWrites(timestamp);
-    const confirmed = publisher.publish(writes, originOf(request, response, tracing));
-    // By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process;
-    // and before the wait, so that of the writes nothing is held during it.
-    let reads = quote(reader.nextId());
-    for (let index = 1; index < readsPerRequest; index++) reads += `,${quote(reader.nextId())}`;
-    let ids = '';
-    for (const write of writes) ids += `${ids && ','}${quote(write._id)}`;
-    const body = `{"status":"success","reads":[${reads}],"writes":[${ids}],"timestamp":"${timestamp.toISOString()}"}`;
+    const { body, confirmed } = publish(originOf(request, response, tracing));
     await confirmed;
     response.setHeader('Content-Type', 'application/json; charset=utf-8');
     response.setHeader('Content-Length', body.length);
     response.end(body, 'latin1');
   };
+
+  /** Apart from the handler, because an async function that waits holds all that it has named, here the writes. */
+  function publish(origin: Origin | undefined): { body: string; confirmed: Promise<void> } {
+    const timestamp = new Date();
+    const writes = createWrites(timestamp);
+    const confirmed = publisher.publish(writes, origin);
+    // By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process.
+    let reads = quote(reader.nextId());
+    for (let index = 1; index < readsPerRequest; index++) reads += `,${quote(reader.nextId())}`;
+    let ids = '';
+    for (const write of writes) ids += `${ids && ','}${quote(write._id)}`;
+    const body = `{"status":"success","reads":[${reads}],"writes":[${ids}],"timestamp":"${timestamp.toISOString()}"}`;
+    return { body, confirmed };
+  }
 }
 
 /** As JSON. */

@@ -2,7 +2,7 @@ import { Router } from 'express';
 import type { Registry } from 'prom-client';
 import { ApiError } from '../errors.ts';
 import type { Readiness } from '../readiness.ts';
-import { only } from '../refusal.ts';
+import { only, refuse } from '../refusal.ts';
 
 export interface HealthDependencies {
   readiness: Readiness;
@@ -28,8 +28,9 @@ export function createHealthRouter({ readiness, registry, isServing }: HealthDep
 
   /** For the readiness probe; a MongoDB or broker that is away does not take the process out. */
   router.get('/servez', (_request, response) => {
-    if (!isServing()) throw new ApiError('draining', 'The server is starting or shutting down.');
-    response.json({ status: 'ok', timestamp: new Date() });
+    if (isServing()) response.json({ status: 'ok', timestamp: new Date() });
+    // Not thrown: a probe does not count as a request that is refused.
+    else refuse(response, new ApiError('draining', 'The server is starting or shutting down.'));
   });
 
   /** For people, k6 and alerts; whether every part that this process needs answers. */
