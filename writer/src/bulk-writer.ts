@@ -14,17 +14,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Write } from '@assessment/api/envelope';
 import { type Collection, MongoBulkWriteError, MongoError, MongoInvalidArgumentError } from 'mongodb';
 import pLimit from 'p-limit';
+import { Abandoned, orAbandoned } from './abandoned.ts';
 import { classifyRefusal, unknownRefusalTriesMax } from './refusals.ts';
 
 /** A document that MongoDB will not take, and why. */
 export interface Refusal {
   write: Write;
   reason: string;
-}
-
-/** Thrown to what is still not stored when the process has to stop: its leases go to another writer. */
-export class Abandoned extends Error {
-  override name = 'Abandoned';
 }
 
 export interface BulkWriterOptions {
@@ -42,8 +38,9 @@ export interface BulkWriter {
    * @throws Abandoned when `signal` was aborted before that.
    */
   store(writes: Write[]): Promise<Refusal[]>;
-  /** Runs `operation` in a place of its own among the bounded operations. */
+  /** Runs `operation` in a place of its own among the bounded operations. @throws Abandoned as `store`. */
   run<T>(operation: () => Promise<T>): Promise<T>;
+  /** In MongoDB now, without those that pause before the next try; and those that wait for a place. */
   operations(): { active: number; waiting: number };
 }
 
@@ -53,12 +50,21 @@ const pauseMaxMs = 5_000;
 
 export function createBulkWriter(records: Collection<Write>, options: BulkWriterOptions): BulkWriter {
   const limit = pLimit(options.concurrency);
+  let active = 0;
+
+  async function inMongoDb<Value>(operation: () => Promise<Value>): Promise<Value> {
+    active++;
+    try {
+      return await orAbandoned(options.signal, operation);
+    } finally {
+      active--;
+    }
+  }
 
   async function storeAll(writes: Write[]): Promise<Refusal[]> {
     const refusals: Refusal[] = [];
     let remaining = writes;
     for (let tries = 1; remaining.length > 0; tries++) {
-      if (options.signal.aborted) throw new Abandoned('the writer is shutting down');
       const result = await tryOnce(remaining, tries);
       refusals.push(...result.refusals);
       remaining = result.remaining;
@@ -74,13 +80,16 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
       options.onStored?.({ writes: stored, insertedCount, seconds: (performance.now() - start) / 1000 });
     };
     try {
-      const result = await records.bulkWrite(
-        writes.map((document) => ({ insertOne: { document } })),
-        { ordered: false, writeConcern: { w: 1, journal: true } },
+      const result = await inMongoDb(() =>
+        records.bulkWrite(
+          writes.map((document) => ({ insertOne: { document } })),
+          { ordered: false, writeConcern: { w: 1, journal: true } },
+        ),
       );
       done(result.insertedCount, writes);
       return { refusals: [], remaining: [] };
     } catch (error) {
+      if (error instanceof Abandoned) throw error;
       if (isPerDocument(error)) {
         const attempt = sortByDocument(error, writes, tries);
         done(error.insertedCount, attempt.stored);
@@ -109,8 +118,8 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
 
   return {
     store: (writes) => limit(() => storeAll(writes)),
-    run: (operation) => limit(operation),
-    operations: () => ({ active: limit.activeCount, waiting: limit.pendingCount }),
+    run: (operation) => limit(() => inMongoDb(operation)),
+    operations: () => ({ active, waiting: limit.pendingCount }),
   };
 }
 

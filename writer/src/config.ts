@@ -10,11 +10,17 @@ export const configSchema = z.object({
   PORT: port(3001),
   /** Envelopes leased at once. Small ones cost about 2 kB each beside their bytes. */
   LEASED_MESSAGES_MAX: integer(2_000, { min: 1, max: 100_000 }),
-  /** Bytes leased at once: what one second stores at 40,000 documents of 0.6 kB, which take 3× as objects. */
+  /**
+   * Bytes leased at once: 91,000 writes of 275 bytes, two seconds' work. With that much the process takes 194 MiB
+   * (SOLUTION.md), and its pod has 256.
+   */
   LEASED_BYTES_MAX: integer(24 * mebibyte, { min: mebibyte, max: 1024 * mebibyte }),
   /** Documents of one bulkWrite: two of the largest envelopes, so that a batch is not half full where one is left out. */
   BATCH_WRITES_MAX: integer(2 * envelopeWritesMax, { min: 1, max: 100_000 }),
-  /** Bytes of one bulkWrite; MongoDB's own limit is 48 MB. */
+  /**
+   * Bytes of one batch's envelopes. As documents packed writes take 2.2 times as much, and what is over MongoDB's 48 MB
+   * the driver sends in parts.
+   */
   BATCH_BYTES_MAX: integer(4 * mebibyte, { min: 1024, max: 40 * mebibyte }),
   /** How long the first envelope of a batch waits for others. */
   BATCH_AGE_MAX_MS: integer(20, { min: 0, max: 60_000 }),

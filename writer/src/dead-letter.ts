@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { attributeBytesMax } from '@assessment/api/pubsub';
-import { Abandoned } from './bulk-writer.ts';
+import { Abandoned, orAbandoned } from './abandoned.ts';
 
 /** What is needed of a message to pass it on. */
 export interface DeadMessage {
@@ -63,13 +63,13 @@ export function createDeadLetter(options: DeadLetterOptions) {
   async function sendUntilConfirmed(letter: DeadLetter): Promise<void> {
     for (;;) {
       try {
-        await options.send(letter);
+        await orAbandoned(options.signal, () => options.send(letter));
         return;
       } catch (error) {
+        if (error instanceof Abandoned) throw error;
         options.onRetry?.(error);
       }
       await pause(pauseMs, undefined, { signal: options.signal }).catch(() => {});
-      if (options.signal.aborted) throw new Abandoned('the writer is shutting down');
     }
   }
 }

@@ -107,7 +107,7 @@ metrics.watch('writer_mongodb_operations', 'Writes in MongoDB now.', () => bulkW
 metrics.watch('writer_mongodb_operations_limit', 'The most of these writes at once.', () => {
   return config.WRITE_CONCURRENCY;
 });
-metrics.watch('writer_mongodb_operations_waiting', 'Batches that wait for their turn.', () => {
+metrics.watch('writer_mongodb_operations_waiting', 'Operations that wait for their turn.', () => {
   return bulkWriter.operations().waiting;
 });
 
@@ -119,12 +119,14 @@ const readiness = createReadiness(
       name: 'Pub/Sub',
       async run() {
         if (!subscriber?.isOpen()) throw new Error('the subscription is not open');
+        await pubsub.subscription(names.subscription).getMetadata({ timeout: 1_000, retry: null });
       },
     },
   ],
   logger,
 );
 let isServing = false;
+let isDraining = false;
 const healthApp = express()
   .disable('x-powered-by')
   .use(createHealthRouter({ readiness, registry: metrics.registry, isServing: () => isServing }))
@@ -141,6 +143,7 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal, err 
   // What nobody caught: close-with-grace does not tell of it, and exits 1 afterwards.
   if (err) logger.fatal({ err }, 'failed');
   logger.info({ signal }, 'draining');
+  isDraining = true;
   isServing = false;
   // Past this point MongoDB is not waited for any longer: leases are given back while there is time for it.
   const giveUp = setTimeout(() => stopping.abort(), Math.max(0, config.DRAIN_TIMEOUT_MS - giveBackMs));
@@ -157,23 +160,27 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal, err 
 });
 
 await seedWhenMongoDbAnswers();
-subscriber = createSubscriber(pubsub, names.subscription, {
-  leasedMessagesMax: config.LEASED_MESSAGES_MAX,
-  leasedBytesMax: config.LEASED_BYTES_MAX,
-  drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
-  onMessage: writer.receive,
-  untilSettled: writer.drain,
-  onError(error) {
-    metrics.subscriptionErrors.inc();
-    logger.warn({ err: error }, 'subscription failed; it will be opened again');
-  },
-});
-isServing = true;
-logger.info({ host: config.HOST, port: server.port }, 'listening');
+if (!isDraining) subscribe();
+
+function subscribe(): void {
+  subscriber = createSubscriber(pubsub, names.subscription, {
+    leasedMessagesMax: config.LEASED_MESSAGES_MAX,
+    leasedBytesMax: config.LEASED_BYTES_MAX,
+    drainTimeoutMs: config.DRAIN_TIMEOUT_MS,
+    onMessage: writer.receive,
+    untilSettled: writer.drain,
+    onError(error) {
+      metrics.subscriptionErrors.inc();
+      logger.warn({ err: error }, 'subscription failed; it will be opened again');
+    },
+  });
+  isServing = true;
+  logger.info({ host: config.HOST, port: server.port }, 'listening');
+}
 
 /** Nothing is leased before MongoDB has answered once: a lease that cannot be used helps nobody. */
 async function seedWhenMongoDbAnswers(): Promise<void> {
-  for (;;) {
+  while (!isDraining) {
     try {
       return await seedReadModel(readModel, records);
     } catch (error) {

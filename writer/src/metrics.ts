@@ -50,7 +50,7 @@ export function createMetrics() {
     }),
     subscriptionErrors: new Counter({
       name: 'writer_subscription_errors_total',
-      help: 'Streaming pulls that ended with an error and were opened again.',
+      help: 'Streaming pulls that the broker closed for good; each is opened again.',
       registers,
     }),
   };

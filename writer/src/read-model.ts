@@ -25,7 +25,7 @@ export async function seedReadModel(
     .toArray();
   await readModel.updateOne(
     { _id: 'records' },
-    { $setOnInsert: { total, newestIds: stored.map(({ _id }) => _id), updatedAt: new Date() } },
+    { $setOnInsert: { total, newestIds: stored.map(({ _id }) => _id) } },
     { upsert: true },
   );
 }
@@ -61,7 +61,7 @@ export function createReadModelUpdater(
       await options.run(() =>
         readModel.updateOne(
           { _id: 'records' },
-          { $inc: { total: inserted }, $set: { newestIds: ids, updatedAt: new Date() } },
+          { $inc: { total: inserted }, $set: { newestIds: ids } },
           { upsert: true },
         ),
       );

@@ -21,7 +21,7 @@ export interface SubscriberOptions {
 }
 
 export interface Subscriber {
-  /** False between a stream that failed and the next one. */
+  /** False between a stream that the broker closed for good and the next one. */
   isOpen(): boolean;
   /** Takes no more messages and resolves when all leased ones are answered and the answers are sent. */
   close(): Promise<void>;
@@ -30,12 +30,19 @@ export interface Subscriber {
 /** The leases of a writer that died pass on after this long; a living one extends them in time. */
 const ackDeadlineSeconds = 10;
 
-/** Seven days, the longest retention: longer than that no broker keeps the message either. */
-const extensionMaxSeconds = 7 * 24 * 3600;
+/** 31 days, the longest retention: longer than that no broker keeps the message either. */
+const extensionMaxSeconds = 31 * 24 * 3600;
 
 /** Acks of this long share a call; longer would hold leases of what is stored already. */
 const ackBatchMs = 20;
 
+/**
+ * Between two tries for a stream while the broker is away. With the client's own bound of 60 s the writer would stand idle
+ * for up to as long after the broker's return.
+ */
+const retryMaxSeconds = 1;
+
+/** Between a stream that was closed for good and the next. */
 const pauseMinMs = 100;
 const pauseMaxMs = 5_000;
 
@@ -58,7 +65,7 @@ export function createSubscriber(pubsub: PubSub, name: string, options: Subscrib
         allowExcessMessages: true,
       },
       // Bounds hold for each stream, so there is one.
-      streamingOptions: { maxStreams: 1 },
+      streamingOptions: { maxStreams: 1, retryMaxBackoff: Duration.from({ seconds: retryMaxSeconds }) },
       batching: { maxMilliseconds: ackBatchMs },
       minAckDeadline: Duration.from({ seconds: ackDeadlineSeconds }),
       maxAckDeadline: Duration.from({ seconds: ackDeadlineSeconds }),

@@ -6,8 +6,9 @@
  * when the process dies: the lease runs out, and the broker delivers it again.
  */
 import { decodeEnvelope, UnreadableEnvelope, type Write } from '@assessment/api/envelope';
+import { Abandoned } from './abandoned.ts';
 import { type Batcher, createBatcher, type FlushReason, type LeasedEnvelope } from './batcher.ts';
-import { Abandoned, type BulkWriter, type Refusal } from './bulk-writer.ts';
+import type { BulkWriter, Refusal } from './bulk-writer.ts';
 import type { DeadMessage } from './dead-letter.ts';
 
 /** What the writer needs of a message of the client library. */
@@ -57,8 +58,9 @@ export function createWriter(options: WriterOptions): Writer {
     try {
       writes = decodeEnvelope(message.data);
     } catch (error) {
-      if (!(error instanceof UnreadableEnvelope)) throw error;
-      track(sendToDeadLetter(message, error.message));
+      // Not thrown: the client would take it, and hold the lease for ever.
+      const settled = error instanceof UnreadableEnvelope;
+      track(settled ? sendToDeadLetter(message, error.message) : Promise.reject(error));
       return;
     }
     batcher.add({ writes, bytes: message.data.length, message });

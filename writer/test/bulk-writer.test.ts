@@ -7,7 +7,9 @@ import { type Collection, type Db, type MongoClient, ObjectId } from 'mongodb';
 import { createMongoDbLink } from '../../stress-test/chaos/mongodb-link.ts';
 import { type MongoDb, startMongoDb } from '../../test/parts.ts';
 import { needs } from '../../test/programs.ts';
-import { Abandoned, type BulkWriterOptions, createBulkWriter } from '../src/bulk-writer.ts';
+import { until } from '../../test/until.ts';
+import { Abandoned } from '../src/abandoned.ts';
+import { type BulkWriterOptions, createBulkWriter } from '../src/bulk-writer.ts';
 import { unknownRefusalTriesMax } from '../src/refusals.ts';
 
 describe('bulk writer', needs('mongodb'), () => {
@@ -141,7 +143,7 @@ describe('bulk writer', needs('mongodb'), () => {
     const batches = [createWrites(new Date()), createWrites(new Date())];
     const stored = Promise.all(batches.map((writes) => bulkWriter.store(writes)));
     await retried.promise;
-    assert.deepEqual(bulkWriter.operations(), { active: 1, waiting: 1 });
+    assert.deepEqual(bulkWriter.operations(), { active: 0, waiting: 1 });
     await mongoDb.restart();
     assert.deepEqual(await stored, [[], []]);
     assert.equal(await records.countDocuments({}), 10);
@@ -154,5 +156,22 @@ describe('bulk writer', needs('mongodb'), () => {
     await mongoDb.kill();
     await assert.rejects(bulkWriter.store(createWrites(new Date())), Abandoned);
     await mongoDb.restart();
+  });
+
+  test('abandons what MongoDB does not answer when the process has to stop', async (context) => {
+    const records = await createCollection();
+    const stopping = new AbortController();
+    const bulkWriter = open(records, { signal: stopping.signal });
+    mongoDb.pause();
+    context.after(() => mongoDb.resume());
+    const asked = [bulkWriter.store(createWrites(new Date())), bulkWriter.run(() => records.findOne({}))];
+    await until(bulkWriter.operations, ({ active }) => active === 2);
+    stopping.abort();
+    for (const promise of asked) await assert.rejects(promise, Abandoned);
+    await assert.rejects(
+      bulkWriter.run(() => records.findOne({})),
+      Abandoned,
+    );
+    assert.deepEqual(bulkWriter.operations(), { active: 0, waiting: 0 });
   });
 });
