@@ -160,7 +160,8 @@ const help = `Declares topics and subscriptions, once the broker answers; what i
 
 PUBSUB_EMULATOR_HOST names the broker as host:port; unset, it is the real Pub/Sub, where it needs the right to create
 topics, which api and writer do not. PUBSUB_PROJECT_ID is its project, default assessment-project.
-Exit code: 0 all is declared, 1 it could not be, 2 bad usage or a bad variable.
+Exit code: 0 all is declared, 1 it could not be, 2 bad usage or a bad variable,
+130 stopped by Ctrl-C or SIGTERM before that.
 
 Examples:
   PUBSUB_EMULATOR_HOST=127.0.0.1:8085 node local/declare.ts
@@ -180,10 +181,12 @@ async function run({ isWatching }: { isWatching: boolean }): Promise<number> {
   const config = readEnvironment(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID }), process.env);
   const where = config.PUBSUB_EMULATOR_HOST ?? 'the real Pub/Sub';
   const pubsub = createPubSub(config);
+  const signal = stopSignal();
   let isWaiting = false;
   try {
     const created = await declareWhenAnswered(pubsub, {
       timeoutMs: patienceMs,
+      signal,
       onWaiting(error) {
         if (!isWaiting) console.log(`Waiting for ${where}: ${reasonOf(error)}`);
         isWaiting = true;
@@ -193,12 +196,13 @@ async function run({ isWatching }: { isWatching: boolean }): Promise<number> {
     console.log(`${config.PUBSUB_PROJECT_ID} on ${where}: ${done}`);
     if (isWatching) {
       await watch(pubsub, {
-        signal: stopSignal(),
+        signal,
         onDeclared: (again) => console.log(`${where} came back empty; declared ${again.join(', ')} again`),
       });
     }
     return exitCodes.passed;
   } catch (error) {
+    if (signal.aborted) return exitCodes.interrupted;
     console.error(error instanceof StartError ? error.message : `${where}: ${reasonOf(error)}`);
     return exitCodes.failed;
   } finally {

@@ -72,7 +72,10 @@ async function audit(options: AuditOptions): Promise<number> {
 }
 
 async function obtainRun(source: AuditOptions['source'], records: StoredRecords) {
-  if (source.kind === 'k6') return { run: await readK6Run(source), documentsBefore: 0 };
+  if (source.kind === 'k6') {
+    onStopSignals({ onFirst: () => process.exit(exitCodes.interrupted) });
+    return { run: await readK6Run(source), documentsBefore: 0 };
+  }
   const load = source;
   await createOutFolder(load.folder);
   const beganAt = await readApiClock(load.baseUrl);

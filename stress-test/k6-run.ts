@@ -26,7 +26,7 @@ const summarySchema = z.object({
 
 /** @throws NotJudged when the files are not what one run with RECORD=true leaves. */
 export async function readK6Run(files: K6Files): Promise<Run> {
-  const metrics = await readSummary(files.summary);
+  const { metrics } = await readSummary(files.summary, summarySchema);
   const { beganAt, recorded, lastSecond } = await inspectIdsFile(files.ids);
   const run: Run = {
     beganAt,
@@ -49,15 +49,16 @@ export async function readK6Run(files: K6Files): Promise<Run> {
   return run;
 }
 
-async function readSummary(file: string) {
+/** What k6 wrote for --summary-export. @throws NotJudged when it is not there or not of this shape. */
+export async function readSummary<Summary>(file: string, schema: z.ZodType<Summary>): Promise<Summary> {
   let summary: unknown;
   try {
     summary = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     throw new NotJudged(`${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const result = summarySchema.safeParse(summary);
-  if (result.success) return result.data.metrics;
+  const result = schema.safeParse(summary);
+  if (result.success) return result.data;
   const issue = result.error.issues[0];
   const where = issue?.path.join('.') ?? '';
   throw new NotJudged(`${file}: ${where}: ${issue?.message}; wants what k6 writes for --summary-export`);

@@ -63,10 +63,12 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
   }
   const durationMs = readTime('--duration', values.duration ?? '30s');
   const users = readWholeNumber('--users', values.users ?? '100', 1, 10_000);
-  const settle = values.settle ?? '2m';
-  const quiet = values['quiet-period'] ?? '30s';
-  readTime('--settle', settle);
-  readTime('--quiet-period', quiet);
+  const auditArgs = (['settle', 'quiet-period'] as const).flatMap((name) => {
+    const text = values[name];
+    if (text === undefined) return [];
+    readTime(`--${name}`, text);
+    return [`--${name}`, text];
+  });
   return {
     baseUrl,
     folder: readFolder(values.out ?? defaultOutFolder),
@@ -76,7 +78,7 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
       PROFILE: readProfile(values.profile ?? 'full'),
       THINK_TIME: String(readWholeNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
     },
-    auditArgs: ['--settle', settle, '--quiet-period', quiet],
+    auditArgs,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The thresholds of a run of k6, from the file of its --summary-export. */
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { readSummary } from './k6-run.ts';
 import { NotJudged } from './run.ts';
 
 export interface Threshold {
@@ -23,10 +23,7 @@ const summarySchema = z.object({
 
 /** @throws NotJudged when the file is none of k6's, or has no threshold. */
 export async function readThresholds(file: string): Promise<Threshold[]> {
-  const text = await readFile(file, 'utf8').catch((cause: Error) => {
-    throw new NotJudged(`k6 left no summary: ${cause.message}`, { cause });
-  });
-  const { metrics } = summarySchema.parse(JSON.parse(text));
+  const { metrics } = await readSummary(file, summarySchema);
   const thresholds = Object.entries(metrics).flatMap(([metric, fields]) =>
     Object.entries(fields.thresholds ?? {}).map(([condition, isCrossed]): Threshold => {
       const [aggregate = ''] = condition.split(/[<>=!]/);

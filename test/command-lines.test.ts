@@ -25,7 +25,7 @@ function nameOf(script: string): string {
 }
 
 /** Computed at once, or ended by Ctrl-C as they should be. */
-const notInterrupted = ['stress-test/capacity/main.ts', 'local/declare.ts', 'emulator/src/main.js'];
+const notInterrupted = ['stress-test/capacity/main.ts', 'emulator/src/main.js'];
 
 /** Types are stripped once for all of them. */
 const env = { ...process.env, NODE_COMPILE_CACHE: createFolder() };

@@ -2,13 +2,14 @@
  * Processes that a test starts: ready when their output says so, ended by their own id, and never left
  * behind when the test's process ends, except when that is killed with SIGKILL.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { interruptedExitCode } from '../command-line/stop-signals.ts';
 
 export interface ProcessOptions {
@@ -122,12 +123,32 @@ export async function pressCtrlC(pid: number): Promise<void> {
   }
 }
 
+/** Kills `child` when this process ends, if it has not ended before. */
+export function endWithThisProcess(child: ChildProcess): void {
+  running.add(child);
+  child.once('close', () => running.delete(child));
+}
+
+const execute = promisify(execFile);
+
+/** Runs a program to its end, or to this process's. @returns its standard output. @throws as execFile. */
+export async function runToItsEnd(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
+  const running = execute(command, args, { env: { ...process.env, ...env } });
+  endWithThisProcess(running.child);
+  const { stdout } = await running;
+  return stdout;
+}
+
 async function launch(options: ProcessOptions) {
   const child = spawn(options.command, options.args ?? [], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  running.add(child);
+  endWithThisProcess(child);
   const { promise: exited, resolve: exit } = Promise.withResolvers<number | null>();
   const ready = Promise.withResolvers<void>();
   let output = '';
@@ -142,7 +163,6 @@ async function launch(options: ProcessOptions) {
   }
   child.once('error', (error) => fail(error.message));
   child.once('close', (code, signal) => {
-    running.delete(child);
     exit(code);
     fail(`ended with ${code ?? signal} before it was ready`);
   });

@@ -72,6 +72,14 @@ test('waits alone for a broker that is not there yet', needs('googleEmulator'), 
   assert.match(alone.output(), new RegExp(`declared ${everything.join(', ')}\n$`));
 });
 
+test('does not wait for a broker any longer at a SIGTERM', async () => {
+  const port = await findFreePort();
+  await using alone = await startAlone({ PUBSUB_EMULATOR_HOST: `127.0.0.1:${port}` });
+  assert.match(alone.output(), /^Waiting for 127\.0\.0\.1:/);
+  await alone.stop();
+  assert.equal(await alone.exited(), 130);
+});
+
 test('declares again for a broker that came back empty', async () => {
   await using broker = await startEmulator('{}');
   const project = sharedVariables.PUBSUB_PROJECT_ID.parse(undefined);

@@ -8,8 +8,9 @@ import { createWrites, type Write, writesPerRequest } from '@assessment/api/enve
 import { createMongoClient, openDatabase } from '@assessment/api/mongo';
 import { names } from '@assessment/api/names';
 import { ObjectId } from 'mongodb';
+import { configSchema } from '../../writer/src/config.ts';
 
-const concurrency = 2;
+const concurrency = configSchema.shape.WRITE_CONCURRENCY.parse(undefined);
 /** Before the clock runs, so that the code is compiled. */
 const warmWrites = 4_000;
 

@@ -9,19 +9,21 @@ import { names } from '@assessment/api/names';
 import { createPublisher } from '@assessment/api/publisher';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import { z } from 'zod';
+import { configSchema } from '../../api/src/config.ts';
 
 const users = 256;
 const timeoutMs = 60_000;
 
+const defaults = configSchema.shape;
 const { PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID } = sharedVariables;
 const pubsub = createPubSub(readEnvironmentOrExit(z.object({ PUBSUB_EMULATOR_HOST, PUBSUB_PROJECT_ID })));
 const topic = openTopic(pubsub, names.topic, { timeoutMs });
 const publisher = createPublisher((data) => topic.publishMessage({ data }), {
   timeoutMs,
-  concurrency: 4,
-  intervalMs: 0,
-  envelopeWritesMax: 1_000,
-  bytesMax: 64 * 1024 * 1024,
+  concurrency: defaults.PUBLISH_CONCURRENCY.parse(undefined),
+  intervalMs: defaults.PUBLISH_INTERVAL_MS.parse(undefined),
+  envelopeWritesMax: defaults.ENVELOPE_WRITES_MAX.parse(undefined),
+  bytesMax: defaults.PUBLISH_BYTES_MAX.parse(undefined),
 });
 let left = Number(process.argv[2]) / writesPerRequest;
 await Promise.all(

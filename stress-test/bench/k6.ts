@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { createFolder } from '../../test/process.ts';
+import { createFolder, endWithThisProcess } from '../../test/process.ts';
 import { findK6 } from '../../test/programs.ts';
 import { k6Arguments, k6ExitCodes } from '../k6-command.ts';
 import type { K6Files } from '../k6-run.ts';
@@ -32,6 +32,7 @@ export async function runK6(baseUrl: string, args: string[]): Promise<K6Result> 
     env: { ...process.env, BASE_URL: baseUrl },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
+  endWithThisProcess(child);
   let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     output = (output + text).slice(-10_000);

@@ -20,10 +20,10 @@ import { measureScaling } from './rows/scaling.ts';
 import { measureSteady } from './rows/steady.ts';
 import { measureThink } from './rows/think.ts';
 import { measureUsers } from './rows/users.ts';
-import type { Run } from './run.ts';
-import { type RowName, titles } from './titles.ts';
+import type { BenchRun } from './run.ts';
+import { createTitles, type RowName } from './titles.ts';
 
-const measures: Record<RowName, (run: Run) => Promise<void>> = {
+const measures: Record<RowName, (run: BenchRun) => Promise<void>> = {
   steady: measureSteady,
   users: measureUsers,
   assessment: measureAssessment,
@@ -40,6 +40,7 @@ async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise
   if (skip) throw new NotJudged(skip);
   await createOutFolder(folder);
   const machine = describeMachine();
+  const titles = createTitles(scale);
   const figures = new Figures();
   const head = [
     `Medians of ${scale.rounds} rounds (least–most), everything of a row in turn. The ratio is how many times better ours is.`,

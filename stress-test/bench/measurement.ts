@@ -13,7 +13,7 @@ export interface LoadResult {
 }
 
 export interface Measurement extends LoadResult {
-  /** Documents, while the load ran. */
+  /** Documents, while the load ran; NaN of what stores nothing. */
   storedPerSecond: number;
   /** Documents that waited when the load ended, in seconds of `storedPerSecond`. */
   backlogSeconds: number;
@@ -51,7 +51,7 @@ export async function measure(subject: Subject, load: () => Promise<LoadResult>)
 export async function untilStored(subject: Subject): Promise<void> {
   for (;;) {
     const { accepted, stored } = await subject.counts();
-    if (stored >= accepted) return;
+    if (!(stored < accepted)) return;
     await pause(pauseMs);
   }
 }

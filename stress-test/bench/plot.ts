@@ -1,6 +1,7 @@
 /**
  * The figures as an SVG: a strip for each that has something to compare with, bars of the medians, lines from the least
- * to the most, and a mark at what must be reached. Each strip has a scale of its own, from 0.
+ * to the most, and a mark at what must be reached. Each strip has a scale of its own, from 0; in a row in which nothing is
+ * compared, one for each unit, so that its strips can be.
  */
 import { type Figure, median } from './figures.ts';
 import type { Machine } from './machine.ts';
@@ -20,9 +21,14 @@ export interface Caption {
 }
 
 export function writePlot(figures: readonly Figure[], { machine, titles }: Caption): string {
-  const shown = figures.filter(
-    ({ values, target }) => Object.keys(values).length > 1 || target !== undefined,
-  );
+  const compared = new Set(figures.filter(isCompared).map(({ row }) => row));
+  const shown = figures.filter((figure) => isCompared(figure) || !compared.has(figure.row));
+  const scaleOf = (figure: Figure) =>
+    mostOf(
+      isCompared(figure)
+        ? [figure]
+        : shown.filter(({ row, unit }) => row === figure.row && unit === figure.unit),
+    );
   const parts: string[] = [];
   let y = 24;
   const put = (x: number, line: string, style: string) => {
@@ -40,7 +46,7 @@ export function writePlot(figures: readonly Figure[], { machine, titles }: Capti
       put(10, `${row}: ${titles[row]}`, text.large);
       y += 8;
     }
-    parts.push(...drawStrip(figure, y));
+    parts.push(...drawStrip(figure, y, scaleOf(figure)));
     y += stripHeight(figure) + gap;
   }
   return [
@@ -56,9 +62,18 @@ function stripHeight({ values }: Figure): number {
   return Object.keys(values).length * barHeight;
 }
 
-function drawStrip(figure: Figure, top: number): string[] {
+function isCompared({ values, target }: Figure): boolean {
+  return Object.keys(values).length > 1 || target !== undefined;
+}
+
+function mostOf(figures: readonly Figure[]): number {
+  const all = figures.flatMap(({ values, target = 0 }) => [...Object.values(values).flat(), target]);
+  return Math.max(...all) || 1;
+}
+
+/** @param most the value at the right end. */
+function drawStrip(figure: Figure, top: number, most: number): string[] {
   const { name, unit, values, target } = figure;
-  const most = Math.max(...Object.values(values).flat(), target ?? 0) || 1;
   const x = (value: number) => labelWidth + (value / most) * barsWidth;
   const bars = Object.entries(values).map(([contender, all], index) => {
     const middle = median(all);

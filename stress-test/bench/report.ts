@@ -1,6 +1,7 @@
 /** The table in Markdown: medians with the least and the most, and how ours compares. */
 import { type Figure, type Figures, median } from './figures.ts';
 import type { Machine } from './machine.ts';
+import { ours } from './run.ts';
 
 export interface Report {
   machine: Machine;
@@ -29,8 +30,8 @@ export function writeReport(figures: Figures, { machine, head, rows, titles }: R
 function writeRow(figures: Figure[]): string[] {
   if (figures.length === 0) return ['Not measured.'];
   const contenders = [...new Set(figures.flatMap(({ values }) => Object.keys(values)))];
-  const others = contenders.filter((name) => name !== 'ours');
-  const head = ['', 'ours', ...others.flatMap((name) => [name, 'ratio']), 'must reach', ''];
+  const others = contenders.filter((name) => name !== ours);
+  const head = ['', ours, ...others.flatMap((name) => [name, 'ratio']), 'must reach', ''];
   return [
     `| ${head.join(' | ')} |`,
     `|---|${'--:|'.repeat(head.length - 2)}---|`,
@@ -40,11 +41,11 @@ function writeRow(figures: Figure[]): string[] {
 
 function writeFigure(figure: Figure, others: string[]): string[] {
   const { name, unit, better, target, values } = figure;
-  const own = median(values.ours ?? []);
+  const own = median(values[ours] ?? []);
   const isReached = target !== undefined && (better === 'lower' ? own <= target : own >= target);
   return [
     unit === '' || unit === '×' ? name : `${name}, ${unit}`,
-    spread(values.ours),
+    spread(values[ours]),
     ...others.flatMap((other) => [spread(values[other]), ratio(own, median(values[other] ?? []), better)]),
     target === undefined ? '' : `${better === 'lower' ? '≤' : '≥'} ${readable(target)}`,
     target === undefined || Number.isNaN(own) ? '' : isReached ? '✓' : '✗',

@@ -7,19 +7,19 @@ import type { Scale } from './scale.ts';
 import type { Subject } from './subjects.ts';
 import { runWrk, type WrkOptions } from './wrk.ts';
 
-export interface Run {
+export interface BenchRun {
   scale: Scale;
   figures: Figures;
   /** Tells what is going on. */
   say(text: string): void;
 }
 
-/** The names that contenders have in every row; `figures.ts` puts the first one in front. */
+/** The names that contenders have in every row. */
 export const ours = 'ours';
 export const staticExpress = 'static Express';
 
 /** Notes instead of figures which of `parts` are not on this machine. @returns whether one is missing. */
-export function noteMissing({ figures }: Run, row: string, ...parts: Parameters<typeof needs>): boolean {
+export function noteMissing({ figures }: BenchRun, row: string, ...parts: Parameters<typeof needs>): boolean {
   const { skip } = needs(...parts);
   if (skip) figures.note(`${row}: ${skip}`);
   return skip !== false;
@@ -74,7 +74,7 @@ export async function warm(subject: Subject, { warmSeconds }: Scale): Promise<vo
  * @param told is called with each measurement.
  */
 export async function alternateWrk(
-  { scale, say }: Run,
+  { scale, say }: BenchRun,
   subjects: Record<string, Subject>,
   options: WrkOptions & { path?: string },
   told: (name: string, measurement: Measurement) => void,
@@ -117,7 +117,8 @@ export function addMeasurement(
   };
   add('requests', '/s', 'higher', measurement.requestsPerSecond, targets.rate);
   add('failed', '', 'lower', measurement.failed, 0);
-  if (measurement.storedPerSecond > 0) {
+  // A 0 keeps its place: figures.ts pairs the values of two contenders by their round.
+  if (!Number.isNaN(measurement.storedPerSecond)) {
     add('documents stored', '/s', 'higher', measurement.storedPerSecond, targets.stored);
     add('backlog at the end', 's', 'lower', measurement.backlogSeconds, targets.backlog);
   }

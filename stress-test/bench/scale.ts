@@ -8,8 +8,9 @@ export interface Scale {
   /** Of the load that stands for the assessment's users. */
   users: number;
   usersSeconds: number;
-  /** What k6 is told of the profile. */
+  /** What k6 is told of the profile, and what that is. */
   k6Args: string[];
+  k6Load: string;
   /** With 5 s, k6 and the system fill two cores between them, and it is the machine that is measured. */
   thinkSeconds: number;
   /** Documents that the writer has to drain. */
@@ -32,6 +33,7 @@ export const full: Scale = {
   users: 10_000,
   usersSeconds: 60,
   k6Args: ['-e', 'PROFILE=short'],
+  k6Load: 'a tenth of each stage’s time, up to 10,000 users',
   thinkSeconds: 10,
   backlogWrites: 1_000_000,
   fixedRate: 1_000,
@@ -48,6 +50,7 @@ export const quick: Scale = {
   users: 100,
   usersSeconds: 2,
   k6Args: ['--vus', '20', '--duration', '2s'],
+  k6Load: '20 users for 2 s',
   thinkSeconds: 1,
   backlogWrites: 5_000,
   fixedRate: 50,

@@ -21,4 +21,8 @@ app.get('/readyz', (_request, response) => {
   response.json({ status: 'ready', timestamp });
 });
 const port = Number(process.env.PORT);
-app.listen({ port, host: '127.0.0.1', backlog: 4_096 }, () => console.log(`listening on ${port}`));
+app.listen({ port, host: '127.0.0.1', backlog: 4_096 }, (error) => {
+  // Express calls back with what went wrong, too.
+  if (error) throw error;
+  console.log(`listening on ${port}`);
+});

@@ -13,7 +13,7 @@ import {
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
 import { readMetric } from '../metric.ts';
 
-/** Documents since the start of the processes that count them. */
+/** Documents since the start of the processes that count them; NaN of what stores nothing. */
 interface Counts {
   /** Of requests that were answered with success. */
   accepted: number;
@@ -84,7 +84,7 @@ export async function startStatic(): Promise<Subject> {
   return {
     urls: [`http://127.0.0.1:${port}`],
     parts: { api: [running] },
-    counts: async () => ({ accepted: 0, stored: 0 }),
+    counts: async () => ({ accepted: Number.NaN, stored: Number.NaN }),
     stop: running.stop,
   };
 }

@@ -1,8 +1,7 @@
 /** One run of wrk, a load generator light enough not to be the limit (Debian package `wrk`). */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { z } from 'zod';
+import { runToItsEnd } from '../../test/process.ts';
 import type { LoadResult } from './measurement.ts';
 
 export interface WrkOptions {
@@ -14,7 +13,6 @@ export interface WrkOptions {
   body?: string;
 }
 
-const run = promisify(execFile);
 const script = join(import.meta.dirname, 'wrk.lua');
 
 const resultSchema = z.object({
@@ -35,13 +33,10 @@ const resultSchema = z.object({
 export async function runWrk(url: string, options: WrkOptions): Promise<LoadResult> {
   const { connections, seconds, thinkMs = 0, body } = options;
   const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script, url];
-  const { stdout } = await run('wrk', args, {
-    env: {
-      ...process.env,
-      THINK_MS: String(thinkMs),
-      CONNECTIONS: String(connections),
-      ...(body && { BODY: body }),
-    },
+  const stdout = await runToItsEnd('wrk', args, {
+    THINK_MS: String(thinkMs),
+    CONNECTIONS: String(connections),
+    ...(body && { BODY: body }),
   });
   const result = resultSchema.parse(JSON.parse(/^result (.*)$/m.exec(stdout)?.[1] ?? 'null'));
   return {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { endWithThisProcess } from '../../test/process.ts';
 import { NotJudged } from '../run.ts';
 import type { Interval } from './generator.ts';
 
@@ -36,8 +37,7 @@ export async function runLoad(
   const numbers = [connections, seconds, pace, openSeconds].map(String);
   const [command = '', ...args] = [...wrapper, process.execPath, generator, url, ...numbers];
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const end = () => child.kill('SIGKILL');
-  process.once('exit', end);
+  endWithThisProcess(child);
   let whole: Interval | undefined;
   let failure: string | undefined;
   const reading = (async () => {
@@ -49,7 +49,6 @@ export async function runLoad(
     }
   })();
   const [code] = await once(child, 'exit');
-  process.off('exit', end);
   await reading;
   if (failure !== undefined) throw new NotJudged(failure);
   if (!whole) throw new Error(`the generator ended with ${code} and without its figures`);

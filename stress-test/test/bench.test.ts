@@ -1,12 +1,15 @@
 /** The bench runs through: every row is measured, or says why not. No figure is judged, since the machine is busy. */
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { createFolder } from '../../test/process.ts';
+import { signalGroup, startOf } from '../../local/processes.ts';
+import { createFolder, pressCtrlC } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
+import { until } from '../../test/until.ts';
 import type { Figure } from '../bench/figures.ts';
 import { rowNames } from '../bench/titles.ts';
 
@@ -29,10 +32,46 @@ for (const row of rowNames) {
       const all = Object.values(values).flat();
       assert.ok(all.every(Number.isFinite), `${name}: ${JSON.stringify(values)}`);
       assert.ok(stdout.includes(`| ${name}`), `${name} is missing in\n${stdout}`);
-      if (target !== undefined) assert.ok(plot.includes(`>${name}`), `${name} is not plotted`);
+      const isAlone = figures.every(({ target }) => target === undefined);
+      if (target !== undefined || isAlone) assert.ok(plot.includes(`>${name}`), `${name} is not plotted`);
       if (/failed|missing|too many/.test(name)) assert.deepEqual([...new Set(all)], [0], name);
     }
   });
+}
+
+for (const [load, row] of [
+  ['wrk', 'steady'],
+  ['k6', 'assessment'],
+] as const) {
+  test(`Ctrl-C ends the bench and its ${load}`, needs('mongodb', 'wrk', load), async (context) => {
+    const child = spawn(process.execPath, [main, '--quick', '--only', row, '--out', createFolder()], {
+      stdio: 'ignore',
+      detached: true,
+    });
+    const bench = child.pid as number;
+    context.after(() => signalGroup(bench, 'SIGKILL'));
+    const exited = once(child, 'exit');
+    const pid = await until(() => childrenOf(bench).find((other) => nameOf(other) === load));
+    // So that it would not end by itself.
+    process.kill(pid as number, 'SIGSTOP');
+    await pressCtrlC(bench);
+    assert.deepEqual(await exited, [130, null]);
+    await until(() => startOf(pid as number) === undefined);
+  });
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+  return children.split(' ').filter(Boolean).map(Number);
+}
+
+/** The empty string for one that has ended meanwhile. */
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'latin1').trim();
+  } catch {
+    return '';
+  }
 }
 
 test('npm run bench says what it wants when its flags are wrong', async () => {

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { type Db, MongoClient, ObjectId } from 'mongodb';
 import { type MongoDb, startMongoDb } from '../../test/parts.ts';
-import { createFolder, startProcess } from '../../test/process.ts';
+import { createFolder, pressCtrlC, startProcess } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
+import { until } from '../../test/until.ts';
 import { readK6Run } from '../k6-run.ts';
 
 interface K6Files {
@@ -41,16 +42,20 @@ function writeFiles(requests: ObjectId[][], counts: Record<string, number> = {},
   return files;
 }
 
-async function audit(uri: string, { ids, summary }: K6Files) {
-  const audit = await startProcess({
+function startAudit(uri: string, { ids, summary }: K6Files, settle: string) {
+  return startProcess({
     command: process.execPath,
     args: [
       join(import.meta.dirname, '../audit.ts'),
-      ...['--ids', ids, '--summary', summary, '--settle', '2s', '--quiet-period', '1s'],
+      ...['--ids', ids, '--summary', summary, '--settle', settle, '--quiet-period', '1s'],
     ],
     env: { MONGODB_URI: uri },
     ready: /./,
   });
+}
+
+async function audit(uri: string, files: K6Files) {
+  const audit = await startAudit(uri, files, '2s');
   return { exitCode: await audit.exited(), output: audit.output() };
 }
 
@@ -93,6 +98,14 @@ describe("the audit of k6's files", { ...needs('mongodb') }, () => {
     const { exitCode, output } = await audit(mongoDb.uri, writeFiles(sample, counts));
     assert.match(output, /^confirmed ids looked up +25 /m);
     assert.equal(exitCode, 0, output);
+  });
+
+  test('Ctrl-C ends it while it waits', async () => {
+    await storeOnly([]);
+    await using audit = await startAudit(mongoDb.uri, writeFiles(requests), '5m');
+    await until(audit.output, (output) => output.includes('waiting until what was confirmed is stored'));
+    await pressCtrlC(audit.pid());
+    assert.equal(await audit.exited(), 130, audit.output());
   });
 
   test('waits for what is stored later', async () => {

@@ -109,7 +109,12 @@ describe('npm run stress', needs('mongodb', 'k6'), () => {
   });
 
   test('a file that is no summary of k6 is not judged', async () => {
-    await assert.rejects(readThresholds(join(createFolder(), 'none.json')), NotJudged);
+    const file = join(createFolder(), 'summary.json');
+    await assert.rejects(readThresholds(file), NotJudged);
+    for (const text of ['{"metrics":', '{"metrics":[]}', '{"metrics":{}}']) {
+      writeFileSync(file, text);
+      await assert.rejects(readThresholds(file), NotJudged, text);
+    }
   });
 });
 

@@ -2,12 +2,20 @@
 import { alternate } from '../alternate.ts';
 import { runK6 } from '../k6.ts';
 import { measure } from '../measurement.ts';
-import { addMeasurement, noteMissing, ours, type Run, staticExpress, warm, withSubjects } from '../run.ts';
+import {
+  addMeasurement,
+  type BenchRun,
+  noteMissing,
+  ours,
+  staticExpress,
+  warm,
+  withSubjects,
+} from '../run.ts';
 import { startStatic, startSystem } from '../subjects.ts';
 
 const row = 'assessment' as const;
 
-export async function measureAssessment(run: Run): Promise<void> {
+export async function measureAssessment(run: BenchRun): Promise<void> {
   const { scale, figures, say } = run;
   if (noteMissing(run, row, 'k6')) return;
   await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, async (subjects) => {

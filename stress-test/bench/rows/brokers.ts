@@ -1,7 +1,7 @@
 /** The whole system with the project's emulator, which keeps what it confirms, and with Google's, which does not. */
 import { writesPerRequest } from '@assessment/api/envelope';
 import { startGoogleEmulator } from '../../../test/parts.ts';
-import { addMeasurement, alternateWrk, noteMissing, ours, type Run, withSubjects } from '../run.ts';
+import { addMeasurement, alternateWrk, type BenchRun, noteMissing, ours, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
 
 const row = 'brokers' as const;
@@ -18,7 +18,7 @@ const variants = [
   { prefix: 'as shipped: ', env: {}, target: 1 },
 ] as const;
 
-export async function measureBrokers(run: Run): Promise<void> {
+export async function measureBrokers(run: BenchRun): Promise<void> {
   const { scale, figures } = run;
   if (noteMissing(run, row, 'googleEmulator')) return;
   for (const { prefix, env, target } of variants) {

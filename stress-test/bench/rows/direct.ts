@@ -1,7 +1,7 @@
 /** Beside the same api that writes to MongoDB itself: ten round trips a request. */
 import { writesPerRequest } from '@assessment/api/envelope';
 import { findExecutable } from '../../../test/programs.ts';
-import { addMeasurement, alternateWrk, ours, type Run, withSubjects } from '../run.ts';
+import { addMeasurement, alternateWrk, type BenchRun, ours, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
 
 const row = 'direct' as const;
@@ -9,7 +9,7 @@ const connections = 100;
 const byId = 'direct, by _id';
 const byTheBook = 'direct, by the book';
 
-export async function measureDirect(run: Run): Promise<void> {
+export async function measureDirect(run: BenchRun): Promise<void> {
   const { scale, figures } = run;
   const starts: Record<string, () => Promise<System>> = {
     [ours]: startSystem,

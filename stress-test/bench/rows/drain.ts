@@ -2,26 +2,24 @@
  * How fast the writer stores a backlog, beside a bare bulkWrite loop of the same documents on the same MongoDB, with
  * batches as the writer's and with smaller and larger ones: whether a size that adapts could win anything.
  */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { runToItsEnd } from '../../../test/process.ts';
 import { configSchema } from '../../../writer/src/config.ts';
 import { alternate } from '../alternate.ts';
-import { ours, type Run, withSubjects } from '../run.ts';
+import { type BenchRun, ours, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
 
 const row = 'drain' as const;
 const name = 'documents stored';
 const bare = 'bare bulkWrite';
-const run = promisify(execFile);
 const pollMs = 20;
 /** As the writer's, at most. */
 const batchWrites = configSchema.shape.BATCH_WRITES_MAX.parse(undefined);
 /** What a size that adapts could come to. */
 const otherBatchWrites = [100, 1_000, 10_000];
 
-export async function measureDrain({ scale, figures, say }: Run): Promise<void> {
+export async function measureDrain({ scale, figures, say }: BenchRun): Promise<void> {
   const count = scale.backlogWrites;
   await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
     const contenders: [string, () => Promise<number>][] = [
@@ -51,8 +49,8 @@ export async function measureDrain({ scale, figures, say }: Run): Promise<void> 
  */
 export async function drain({ writers, broker, counts }: System, count: number): Promise<number> {
   await Promise.all(writers.map((writer) => writer.stop()));
-  await run(process.execPath, [join(import.meta.dirname, '../fill.ts'), String(count)], {
-    env: { ...process.env, PUBSUB_EMULATOR_HOST: broker.host },
+  await runToItsEnd(process.execPath, [join(import.meta.dirname, '../fill.ts'), String(count)], {
+    PUBSUB_EMULATOR_HOST: broker.host,
   });
   await Promise.all(writers.map((writer) => writer.restart()));
   const first = await untilStored(1);
@@ -70,10 +68,7 @@ export async function drain({ writers, broker, counts }: System, count: number):
 
 /** @returns documents a second. */
 export async function storeBare({ mongoDb }: System, count: number, size = batchWrites): Promise<number> {
-  const { stdout } = await run(
-    process.execPath,
-    [join(import.meta.dirname, '../bulk-loop.ts'), String(count), String(size)],
-    { env: { ...process.env, MONGODB_URI: mongoDb.uri } },
-  );
-  return Number(stdout);
+  const loop = join(import.meta.dirname, '../bulk-loop.ts');
+  const args = [loop, String(count), String(size)];
+  return Number(await runToItsEnd(process.execPath, args, { MONGODB_URI: mongoDb.uri }));
 }

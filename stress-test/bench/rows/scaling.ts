@@ -1,27 +1,27 @@
 /** Where it bends: more processes of a kind, larger documents, a larger collection. */
 import type { Measurement } from '../measurement.ts';
-import { alternateWrk, ours, type Run, withSubjects } from '../run.ts';
+import { alternateWrk, type BenchRun, ours, withSubjects } from '../run.ts';
 import { type System, type SystemOptions, startSystem } from '../subjects.ts';
 import { drain, storeBare } from './drain.ts';
 
 const row = 'scaling' as const;
 const connections = 256;
 
-export async function measureScaling(run: Run): Promise<void> {
+export async function measureScaling(run: BenchRun): Promise<void> {
   await measureApis(run);
   await measureWriters(run);
   await measureDocuments(run);
   await measureCollection(run);
 }
 
-async function measureApis(run: Run): Promise<void> {
+async function measureApis(run: BenchRun): Promise<void> {
   for (const apiCount of run.scale.apiCounts) {
     const prefix = `${apiCount} api process${apiCount > 1 ? 'es' : ''}: `;
     await withSystem({ apiCount }, (system) => measureLoad(run, system, prefix));
   }
 }
 
-async function measureWriters({ scale, figures, say }: Run): Promise<void> {
+async function measureWriters({ scale, figures, say }: BenchRun): Promise<void> {
   for (const writerCount of scale.writerCounts) {
     await withSystem({ writerCount }, async (system) => {
       for (let round = 0; round < scale.rounds; round++) {
@@ -34,7 +34,7 @@ async function measureWriters({ scale, figures, say }: Run): Promise<void> {
   }
 }
 
-async function measureDocuments(run: Run): Promise<void> {
+async function measureDocuments(run: BenchRun): Promise<void> {
   await withSystem({}, async (system) => {
     for (const size of run.scale.documentSizes) {
       const body = JSON.stringify({ text: 'x'.repeat(size) });
@@ -45,7 +45,7 @@ async function measureDocuments(run: Run): Promise<void> {
 }
 
 /** Of one system, whose collection grows. */
-async function measureCollection(run: Run): Promise<void> {
+async function measureCollection(run: BenchRun): Promise<void> {
   await withSystem({}, async (system) => {
     let filled = 0;
     for (const count of run.scale.collectionWrites) {
@@ -63,7 +63,7 @@ function withSystem(options: SystemOptions, use: (system: System) => Promise<voi
 }
 
 async function measureLoad(
-  run: Run,
+  run: BenchRun,
   system: System,
   prefix: string,
   load: { path?: string; body?: string } = {},

@@ -1,12 +1,12 @@
 /** What the way of a write costs and carries while the writer keeps up, beside an answer that costs nothing. */
-import { addMeasurement, alternateWrk, ours, type Run, staticExpress, withSubjects } from '../run.ts';
+import { addMeasurement, alternateWrk, type BenchRun, ours, staticExpress, withSubjects } from '../run.ts';
 import { startStatic, startSystem } from '../subjects.ts';
 
 const row = 'steady' as const;
 const connections = 256;
 const targets = { rate: 8_000, stored: 40_000, backlog: 1 };
 
-export async function measureSteady(run: Run): Promise<void> {
+export async function measureSteady(run: BenchRun): Promise<void> {
   const { scale, figures } = run;
   await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, (subjects) =>
     alternateWrk(run, subjects, { connections, seconds: scale.seconds }, (name, measurement) =>

@@ -3,12 +3,12 @@ import { readK6Run } from '../../k6-run.ts';
 import { addAudit } from '../arrival.ts';
 import { type K6Result, runK6 } from '../k6.ts';
 import { measure } from '../measurement.ts';
-import { addMeasurement, noteMissing, ours, type Run, warm, withSubjects } from '../run.ts';
+import { addMeasurement, type BenchRun, noteMissing, ours, warm, withSubjects } from '../run.ts';
 import { startSystem } from '../subjects.ts';
 
 const row = 'think' as const;
 
-export async function measureThink(run: Run): Promise<void> {
+export async function measureThink(run: BenchRun): Promise<void> {
   const { scale, figures, say } = run;
   if (noteMissing(run, row, 'k6')) return;
   const args = [...scale.k6Args, '-e', `THINK_TIME=${scale.thinkSeconds}`, '-e', 'RECORD=true'];

@@ -10,14 +10,14 @@ import { writesPerRequest } from '@assessment/api/envelope';
 import { createFolder } from '../../../test/process.ts';
 import { driveLoad, readApiClock } from '../../load.ts';
 import { addAudit } from '../arrival.ts';
-import { addMeasurement, measureWrk, ours, type Run, warm, withSubjects } from '../run.ts';
+import { addMeasurement, type BenchRun, measureWrk, ours, warm, withSubjects } from '../run.ts';
 import { type System, startSystem } from '../subjects.ts';
 
 const row = 'users' as const;
 const targets = { rate: 6_000, p95: 2_000, p99: 5_000 } as const;
 const auditedConnections = 20;
 
-export async function measureUsers(run: Run): Promise<void> {
+export async function measureUsers(run: BenchRun): Promise<void> {
   const { scale, say } = run;
   await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
     say('warming');
@@ -29,7 +29,7 @@ export async function measureUsers(run: Run): Promise<void> {
   });
 }
 
-async function measureRound({ scale, figures, say }: Run, system: System): Promise<void> {
+async function measureRound({ scale, figures, say }: BenchRun, system: System): Promise<void> {
   const { users, usersSeconds } = scale;
   const [baseUrl = ''] = system.urls;
   const beganAt = await readApiClock(baseUrl);
