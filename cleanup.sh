@@ -39,6 +39,9 @@ fail() {
 delete_cluster() {
   if ! command -v k3d >/dev/null; then
     warn 'k3d is missing, so there is no cluster to delete'
+  elif ! docker info >/dev/null 2>&1; then
+    # k3d could not tell a cluster that is there from none.
+    fail 'docker does not answer. Start it, and run this again.'
   elif k3d cluster list "$cluster" >/dev/null 2>&1; then
     k3d cluster delete "$cluster" || fail "k3d could not delete the cluster $cluster."
     ok "k3d cluster $cluster deleted"
@@ -58,7 +61,10 @@ delete_namespace() {
 delete_images() {
   local image images
   command -v docker >/dev/null || return 0
-  images=$(docker image ls --quiet --filter 'reference=assessment.local/*' 2>/dev/null | sort -u) || return 0
+  images=$(docker image ls --quiet --filter 'reference=assessment.local/*' 2>/dev/null | sort -u) || {
+    warn 'docker does not answer, and keeps its images'
+    return 0
+  }
   for image in $images; do
     docker image rm --force "$image" >/dev/null || warn "docker keeps the image $image"
   done

@@ -231,8 +231,10 @@ apply_manifests() {
 }
 
 wait_until_ready() {
-  local workload left deadline=$((SECONDS + wait_seconds))
-  for workload in $(k get deployment,statefulset,job -o name); do
+  local workload workloads left deadline=$((SECONDS + wait_seconds))
+  # The Job first: it is deleted ten minutes after its end.
+  workloads=$(k get job,deployment,statefulset -o name) || fail 'kubectl does not tell what has to be ready.'
+  for workload in $workloads; do
     info "Waiting for $workload"
     # 0 would mean without end.
     left=$((deadline > SECONDS ? deadline - SECONDS : 1))

@@ -157,6 +157,21 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     });
   }
 
+  test('says how many requests of a burst failed', async () => {
+    await using api = await startApi({ ...system, env: { BURST_REQUESTS_MAX: '100', IN_FLIGHT_MAX: '1' } });
+    const { page, close } = await open({}, api.url);
+    await page.getByLabel('Requests').fill('100');
+    await page.keyboard.press('Enter');
+    const status = page.locator('#burst-status[aria-live=polite]', { hasText: 'failed' });
+    const [answered, failed] =
+      /^(\d+) of 100 requests answered, (\d+) failed$/
+        .exec((await status.textContent()) ?? '')
+        ?.slice(1)
+        .map(Number) ?? [];
+    assert.equal(Number(answered) + Number(failed), 100);
+    await close();
+  });
+
   test('tells each page how large a burst may be, and refuses more, another origin and what is no number', async () => {
     const stream = await watch(url);
     await until(
@@ -254,6 +269,9 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     await system.api.restart();
     await page.locator('#connection[data-state=live]').waitFor();
     await page.locator('[data-part=api][data-state=up]').waitFor();
+    const happened = await page.locator('#happened li').allTextContents();
+    const ofOthers = happened.filter((text) => !/(MongoDB|api) is /.test(text));
+    assert.deepEqual(ofOthers, [], 'what nobody looked at has not happened');
     await close();
   });
 

@@ -344,4 +344,17 @@ describe('cleanup.sh', () => {
     const { exitCode } = await machine.run('cleanup.sh', { env: { FAILING: 'k3d cluster delete' } });
     assert.equal(exitCode, 1);
   });
+
+  test('does not take a docker that is stopped for one without a cluster', async () => {
+    const machine = createMachine();
+    await machine.run('setup.sh');
+    const stopped = await machine.run('cleanup.sh', { env: { FAILING: 'docker' } });
+    assert.equal(stopped.exitCode, 1);
+    assert.match(stopped.output, /docker does not answer/);
+    const other = await machine.run('cleanup.sh --context given', { env: { FAILING: 'docker' } });
+    assert.match(other.output, /docker does not answer, and keeps its images/);
+    machine.calls();
+    await machine.run('cleanup.sh');
+    assert.ok(machine.calls().includes('k3d cluster delete assessment'));
+  });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import { documents, partsOf, readCommands, wordsOf } from '../documents/commands.ts';
 import { createFolder } from '../process.ts';
 import { needs } from '../programs.ts';
@@ -129,6 +129,27 @@ describe('a kube-apiserver', needs('kubernetes'), () => {
     assert.equal(spec.volumeClaimTemplates, undefined);
   });
 
+  test('with monitoring asks every part for metrics but Google’s emulator, which has none', async () => {
+    for (const [others, asked] of [
+      [[], ['api', 'pubsub-emulator', 'writer']],
+      [['google-emulator'], ['api', 'writer']],
+    ] as const) {
+      const parts = parseAllDocuments(await kustomize(overlay(...others, 'monitoring'))).map((one) =>
+        one.toJS(),
+      );
+      const scraped = parts.filter(
+        ({ spec }) => spec?.template?.metadata?.annotations?.['prometheus.io/scrape'] === 'true',
+      );
+      assert.deepEqual(scraped.map(({ metadata }) => metadata.name).sort(), [...asked]);
+    }
+  });
+
+  test('takes the policy for a collector of traces that the README gives', async () => {
+    const readme = readFileSync(join(root, 'k8s/README.md'), 'utf8');
+    const [, policy = ''] = /```yaml\n(apiVersion: networking[\s\S]*?)```/.exec(readme) ?? [];
+    await apply(policy, '--dry-run=server');
+  });
+
   test('with google-cloud has no emulator and names none', async () => {
     const kinds = 'statefulset,service,job,serviceaccount,networkpolicy,configmap,deployment';
     const { stdout } = await succeed(['get', kinds, '--namespace=with-google-cloud', '--output=json']);
@@ -140,9 +161,15 @@ describe('a kube-apiserver', needs('kubernetes'), () => {
   const verb = /^kubectl (?:-n \S+ )?(get|apply|create|delete|patch|scale|rollout) /;
 
   test('does what the documents tell kubectl to do', async () => {
-    const commands = documents.flatMap(readCommands).flatMap(({ text }) => partsOf(text));
+    // Each with the command whose output is its input.
+    const commands = documents
+      .flatMap(readCommands)
+      .flatMap(({ text }) =>
+        partsOf(text).map((command, index, all) => ({ command, before: all[index - 1] })),
+      );
     const done = new Set<string>();
-    for (const command of commands) {
+    const outputs = new Map<string | undefined, string>();
+    for (const { command, before } of commands) {
       const [, name] = verb.exec(command) ?? [];
       if (name === undefined || done.has(command)) continue;
       done.add(command);
@@ -150,13 +177,16 @@ describe('a kube-apiserver', needs('kubernetes'), () => {
       const args = words
         .filter((word) => word !== '--watch')
         .map((word) => word.replace(/^k8s\b/, join(root, 'k8s')));
-      // Nobody here would end a namespace, and two Secrets have the same name.
-      if (name !== 'get' && name !== 'rollout') args.push('--dry-run=server');
-      const { code, stderr } = await until(
-        () => apiserver.kubectl(args),
+      // Nobody here would end a namespace.
+      if (!args.includes('--dry-run=client') && name !== 'get' && name !== 'rollout') {
+        args.push('--dry-run=server');
+      }
+      const { code, stdout, stderr } = await until(
+        () => apiserver.kubectl(args, outputs.get(before)),
         ({ stderr }) => !stderr.includes('restart has already been triggered within the past second'),
       );
       assert.equal(code, 0, `${command}: ${stderr}`);
+      outputs.set(command, stdout);
     }
     assert.ok(done.size > 10, String(done.size));
   });

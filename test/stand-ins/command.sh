@@ -34,8 +34,8 @@ case $call in
   *'get namespace '*) cat "$STATE/images" 2>/dev/null || exit 1 ;;
   *' apply -k '*) touch "$STATE/applied" ;;
   *' annotate namespace '*) printf '%s' "${call#*images=}" >"$STATE/images" ;;
-  *'get deployment,statefulset,job -o name')
-    printf '%s\n' deployment.apps/api statefulset.apps/pubsub-emulator job.batch/declare-topics
+  *'get job,deployment,statefulset -o name')
+    printf '%s\n' job.batch/declare-topics deployment.apps/api statefulset.apps/pubsub-emulator
     ;;
   *'get pods -o wide') echo 'NAME READY STATUS' ;;
   *'get pods -o jsonpath='*) printf '%s\n' 'api-1 Running true' 'api-2 Running false' 'declare-1 Succeeded false' ;;
