@@ -62,6 +62,8 @@ function showPart(name, { state, text }) {
   if (!(element instanceof HTMLElement)) return;
   element.dataset.state = state;
   setText(element.querySelector('.state'), `${state === 'up' ? '' : `${state}: `}${text}`);
+  // Where nobody looks nothing happens: a connection that is lost and found again is one entry for the api, not eight.
+  if (state === 'unwatched') return;
   const was = before[name];
   before[name] = state;
   if (was === state || (was === undefined && state === 'up')) return;
@@ -143,19 +145,19 @@ function showBar(list, key, { title, value, max, text }) {
 
 /** @param {Frame['refused']} refused */
 function showRefused(refused) {
-  const rows = (refused ?? []).map(({ code, rate, total }) => {
-    const row = document.createElement('tr');
-    for (const text of [code, `${format.count(rate)}/s`, format.count(total)]) {
-      const cell = document.createElement('td');
-      cell.textContent = text;
-      row.append(cell);
+  const all = refused ?? [];
+  byId('refused-none').hidden = refused === null || all.length > 0;
+  const table = /** @type {HTMLTableElement} */ (byId('refused'));
+  table.hidden = all.length === 0;
+  const [body] = table.tBodies;
+  if (!body) return;
+  while (body.rows.length > all.length) body.deleteRow(-1);
+  for (const [index, { code, rate, total }] of all.entries()) {
+    const row = body.rows[index] ?? body.insertRow();
+    for (const [column, text] of [code, `${format.count(rate)}/s`, format.count(total)].entries()) {
+      setText(row.cells[column] ?? row.insertCell(), text);
     }
-    return row;
-  });
-  byId('refused-none').hidden = refused === null || rows.length > 0;
-  const table = byId('refused');
-  table.hidden = rows.length === 0;
-  table.querySelector('tbody')?.replaceChildren(...rows);
+  }
 }
 
 /** @param {Frame} frame */

@@ -110,9 +110,18 @@ function showSettings({ burstRequestsMax }) {
   input.value = String(Math.min(Number(input.value), burstRequestsMax));
 }
 
+/** Whether the status is of a burst. */
+let isBurstShown = false;
+
 /** @param {Frame['burst']} burst */
 function showBurst(burst) {
-  if (!burst) return;
+  if (!burst) {
+    // What the form itself has said meanwhile stays.
+    if (isBurstShown) status.textContent = '';
+    isBurstShown = false;
+    return;
+  }
+  isBurstShown = true;
   const { requests, answered, failed } = burst;
   const isDone = answered + failed >= requests;
   const failures = failed > 0 ? `, ${count(failed)} failed` : '';

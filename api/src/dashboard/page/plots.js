@@ -1,4 +1,5 @@
 /** The plots of the last two minutes, drawn by uPlot, each with its figures as text beneath. */
+import { setText } from './elements.js';
 import * as format from './format.js';
 
 /** @typedef {import('../frame.ts').Frame} Frame */
@@ -207,7 +208,7 @@ function createLegend(plot) {
       for (const [index, line] of plot.lines.entries()) {
         const value = values[index];
         if (!value) continue;
-        value.textContent = line.text?.(frame) ?? (line.format ?? plot.format)(line.value(frame));
+        setText(value, line.text?.(frame) ?? (line.format ?? plot.format)(line.value(frame)));
       }
     },
   };
