@@ -3,7 +3,7 @@
  * attempts, all in one log (store/log.ts), and a checkpoint of the rest at the beginning of every segment.
  *
  * What is appended is confirmed by `committed()`. A start restores the checkpoint and replays what came after it.
- * A folder shrinks by whole segments of 32 MiB: one is deleted when nobody needs a message in it any more, and those
+ * A folder shrinks by whole segments of 32 MiB at most: one is deleted when nobody needs a message in it any more, and those
  * of which little is needed are compacted into one (store/reclaim.ts).
  * One engine was measured against it: lmdb took 3.2 to 8.5 µs of CPU a durable 3,000-byte message in values of
  * 256 KiB and 8.8 to 18.5 µs with one value a message; this log takes 3.4 to 4.4 µs, gives space back, and reads
@@ -56,7 +56,9 @@ export interface StoreTarget {
 }
 
 /** Small enough that a start reads it in 20 ms, large enough that a full disk is some thousand files. */
-const segmentBytesDefault = 32 * 1024 * 1024;
+const segmentBytesMax = 32 * 1024 * 1024;
+/** Of the folder: only what is not written to any more is deleted, and that has to make room again. */
+const segmentShareMax = 1 / 4;
 
 /** Set aside for acks when the disk is full: 300,000 of them in the worst order. */
 const reserveBytes = 4 * 1024 * 1024;
@@ -99,7 +101,7 @@ export class Store {
       for (const warning of recovered.warnings) options.onWarning(warning);
       const log = new Log(recovered.segments, recovered.commit, {
         folder: options.folder,
-        segmentBytes: options.segmentBytes ?? segmentBytesDefault,
+        segmentBytes: segmentBytesOf(options),
         durability: options.durability,
         onFatal: options.onFatal,
         onRoll: (next) => store.#captureState(next),
@@ -212,7 +214,7 @@ export class Store {
     for (const segment of segments) noteNeed(segment, need, now);
     await this.#delete(segments.filter(({ neededBytes }) => neededBytes === 0));
     const kept = segments.filter(({ neededBytes }) => neededBytes !== 0);
-    const { run, dueMs } = chooseRun(kept, this.#options.segmentBytes ?? segmentBytesDefault, now);
+    const { run, dueMs } = chooseRun(kept, segmentBytesOf(this.#options), now);
     const last = run.pop();
     if (!last) return dueMs;
     try {
@@ -280,6 +282,10 @@ export class Store {
       rmSync(path, { force: true });
     }
   }
+}
+
+function segmentBytesOf({ segmentBytes, folderBytesMax }: StoreOptions): number {
+  return segmentBytes ?? Math.min(segmentBytesMax, folderBytesMax * segmentShareMax);
 }
 
 const pairBytes = 16;

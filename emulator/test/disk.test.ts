@@ -113,21 +113,23 @@ test('refuses publishes on a full disk, goes on with the rest, survives kill -9 
   assert.equal(await emulator.kill('SIGTERM'), 0);
 });
 
-test('refuses publishes over its own limit, with the numbers, and takes them again once there is room', async (context) => {
-  const flags = [`--data-dir=${createFolder()}`, `--declare=${declarations}`, '--data-bytes-max=70000000'];
-  const emulator = await startProcess(context, flags);
-  const load = new Load(context, emulator.port);
-  while (await load.publish()) {
-    // until the limit is reached
-  }
-  assert.match(
-    load.refusal,
-    /\d+ bytes are kept in .* over its limit of 70000000 bytes.*Acknowledge or purge/,
-  );
-  await load.ackAll();
-  await until(() => load.publish());
-  assert.equal(await emulator.kill('SIGTERM'), 0);
-});
+// Above and below the size of a segment without a limit.
+for (const bytesMax of [10_000_000, 70_000_000]) {
+  test(`refuses publishes over its own limit of ${bytesMax}, with the numbers, and takes them again once there is room`, async (context) => {
+    const folder = `--data-dir=${createFolder()}`;
+    const flags = [folder, `--declare=${declarations}`, `--data-bytes-max=${bytesMax}`];
+    const emulator = await startProcess(context, flags);
+    const load = new Load(context, emulator.port);
+    while (await load.publish()) {
+      // until the limit is reached
+    }
+    const refusal = `\\d+ bytes are kept in .* over its limit of ${bytesMax} bytes.*Acknowledge or purge`;
+    assert.match(load.refusal, new RegExp(refusal));
+    await load.ackAll();
+    await until(() => load.publish());
+    assert.equal(await emulator.kill('SIGTERM'), 0);
+  });
+}
 
 test('ends when a sync fails, says so, and has confirmed nothing that the disk does not hold', {
   skip: missing('strace', canTrace),
