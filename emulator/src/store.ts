@@ -9,13 +9,13 @@
  * 256 KiB and 8.8 to 18.5 µs with one value a message; this log takes 3.4 to 4.4 µs, gives space back, and reads
  * through a buffer of known size instead of a map of the file.
  */
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { writeCheckpoint } from './store/checkpoint.ts';
 import { compact } from './store/compaction.ts';
 import { StoreFull } from './store/errors.ts';
 import { isOutOfRoom } from './store/file.ts';
 import { type FolderLock, lockFolder } from './store/lock.ts';
-import { type Durability, Log, reservePath } from './store/log.ts';
+import { type Durability, Log } from './store/log.ts';
 import { type MessageWindow, Reader } from './store/reader.ts';
 import { chooseRun, type Need, noteNeed } from './store/reclaim.ts';
 import {
@@ -28,6 +28,7 @@ import {
   writePosition,
 } from './store/record.ts';
 import { recover } from './store/recovery.ts';
+import { Reserve } from './store/reserve.ts';
 import { lastAtMost, type Segment } from './store/segment.ts';
 
 export type { Durability } from './store/log.ts';
@@ -60,11 +61,8 @@ const segmentBytesMax = 32 * 1024 * 1024;
 /** Of the folder: only what is not written to any more is deleted, and that has to make room again. */
 const segmentShareMax = 1 / 4;
 
-/** Set aside for acks when the disk is full: 300,000 of them in the worst order. */
-const reserveBytes = 4 * 1024 * 1024;
-
-/** A compaction that found no room on the disk is tried again after this. */
-const compactionRetryMs = 60_000;
+/** What found no room on the disk, a compaction or the record of a deletion, is tried again after this. */
+const reclaimRetryMs = 60_000;
 
 /** A record of messages is about this long at most, unless one message is longer. */
 export const recordBytesMax = 128 * 1024;
@@ -99,15 +97,17 @@ export class Store {
         replay: (record, buffer) => replay(target, record, buffer),
       });
       for (const warning of recovered.warnings) options.onWarning(warning);
+      const reserve = new Reserve(options.folder);
+      await reserve.restore();
       const log = new Log(recovered.segments, recovered.commit, {
         folder: options.folder,
+        reserve,
         segmentBytes: segmentBytesOf(options),
         durability: options.durability,
         onFatal: options.onFatal,
         onRoll: (next) => store.#captureState(next),
       });
       const store = new Store(log, recovered.checkpointedFrom, options, target, lock);
-      store.#keepReserve();
       return store;
     } catch (error) {
       lock.release();
@@ -119,8 +119,8 @@ export class Store {
     return this.#log.bytes;
   }
 
-  /** Bytes that wait for the disk. */
-  get waitingBytes(): number {
+  /** Of the commit that comes next. */
+  get fillingBytes(): number {
     return this.#log.fillingBytes;
   }
 
@@ -212,21 +212,21 @@ export class Store {
   async reclaim(need: Need, now: number): Promise<number> {
     const segments = this.#log.segments.filter(({ number }) => number < this.#checkpointedFrom);
     for (const segment of segments) noteNeed(segment, need, now);
-    await this.#delete(segments.filter(({ neededBytes }) => neededBytes === 0));
-    const kept = segments.filter(({ neededBytes }) => neededBytes !== 0);
-    const { run, dueMs } = chooseRun(kept, segmentBytesOf(this.#options), now);
-    const last = run.pop();
-    if (!last) return dueMs;
     try {
+      await this.#delete(segments.filter(({ neededBytes }) => neededBytes === 0));
+      const kept = segments.filter(({ neededBytes }) => neededBytes !== 0);
+      const { run, dueMs } = chooseRun(kept, segmentBytesOf(this.#options), now);
+      const last = run.pop();
+      if (!last) return dueMs;
       const compacted = await compact([...run, last], need.has);
       await this.#log.replace(last, compacted);
+      await this.#delete(run);
+      return now;
     } catch (error) {
       // A disk that is full now gets room by whole segments, and is asked again.
-      if (isOutOfRoom(error)) return now + compactionRetryMs;
+      if (error instanceof StoreFull || isOutOfRoom(error)) return now + reclaimRetryMs;
       throw error;
     }
-    await this.#delete(run);
-    return now;
   }
 
   /** What they hold besides messages is in the checkpoint. */
@@ -236,7 +236,6 @@ export class Store {
     for (const [position, { number }] of segments.entries()) buffer.writeUInt32LE(number, at + position * 4);
     await this.#log.committed('others');
     for (const segment of segments) await this.#log.delete(segment);
-    this.#keepReserve();
   }
 
   /** Writes what is appended, and a checkpoint of all of it, so that the next start replays nothing. */
@@ -262,24 +261,9 @@ export class Store {
     try {
       await writeCheckpoint(this.#options.folder, { segment, offset, segments, state });
       this.#checkpointedFrom = segment;
-      this.#keepReserve();
     } catch (cause) {
       // The one before it still holds; a start replays more, and no segment is deleted until the next one.
       this.#options.onWarning(`No checkpoint could be written: ${(cause as Error).message}`);
-    }
-  }
-
-  /** Zeros that give way to acks when the disk is full, and are put back when there is room again. */
-  #keepReserve(): void {
-    const path = reservePath(this.#options.folder);
-    if (existsSync(path)) return;
-    try {
-      const file = openSync(path, 'w', 0o600);
-      const zeros = Buffer.alloc(64 * 1024);
-      for (let at = 0; at < reserveBytes; at += zeros.length) writeSync(file, zeros);
-      closeSync(file);
-    } catch {
-      rmSync(path, { force: true });
     }
   }
 }

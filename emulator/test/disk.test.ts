@@ -1,13 +1,29 @@
 /** A disk that is full, and one that fails: what is confirmed stays, what is refused was never there. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
+import type { Broker, BrokerOptions } from '../src/broker/broker.ts';
+import { Refusal } from '../src/broker/errors.ts';
 import { encodeField } from '../src/protobuf.ts';
+import { FakeClock } from './fake-clock.ts';
+import { createClient, openBroker } from './harness.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
+import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
 const subscription = 'projects/project/subscriptions/orders-writer';
@@ -30,6 +46,54 @@ function mountSmallDisk(context: TestContext, megabytes: number): string {
   assert.equal(mounted.status, 0, `A tmpfs cannot be mounted, which needs root: ${mounted.stderr}`);
   context.after(() => spawnSync('umount', ['-l', folder]));
   return folder;
+}
+
+/** Takes all the room that is left, that of the reserve too. @returns what gives it back. */
+function fillDisk(folder: string): () => void {
+  rmSync(join(folder, 'data', 'reserve'));
+  const path = join(folder, 'filler');
+  const file = openSync(path, 'w');
+  for (const bytes of [65_536, 4_096]) {
+    assert.throws(() => {
+      for (;;) writeSync(file, Buffer.alloc(bytes));
+    }, /ENOSPC/);
+  }
+  closeSync(file);
+  return () => rmSync(path);
+}
+
+/** How many descriptors this process has of segments in `folder`. */
+function openLogs(folder: string): number {
+  const descriptors = readdirSync('/proc/self/fd').map((name) => join('/proc/self/fd', name));
+  // One was that of the list itself.
+  const paths = descriptors.filter((path) => existsSync(path)).map((path) => readlinkSync(path));
+  return paths.filter((path) => path.startsWith(folder) && path.includes('.log')).length;
+}
+
+/** A broker in this process, on a disk of its own. */
+async function openOnSmallDisk(context: TestContext, options: Partial<BrokerOptions> = {}) {
+  const folder = mountSmallDisk(context, 8);
+  const data = join(folder, 'data');
+  const broker = await openBroker(data, { clock: new FakeClock(), ...options });
+  await broker.topics.create({ name: topic });
+  await broker.subscriptions.create({ name: subscription, topic });
+  return { folder, data, broker };
+}
+
+function publishText(broker: Broker, text: string): Promise<string[]> {
+  return broker.publish(topic, [createMessage(text)]);
+}
+
+/** @returns the refusal for want of room that `act` comes to, sooner or later. */
+async function untilRefused(act: () => Promise<unknown>): Promise<Refusal> {
+  for (;;) {
+    try {
+      await act();
+    } catch (error) {
+      assert.ok(error instanceof Refusal && error.code === 'RESOURCE_EXHAUSTED', `${error}`);
+      return error;
+    }
+  }
 }
 
 class Load {
@@ -154,4 +218,125 @@ test('ends when a sync fails, says so, and has confirmed nothing that the disk d
   const found = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1_000)));
   const lost = [...confirmed].filter((one) => !found.some(({ text }) => text === one));
   assert.deepEqual(lost, []);
+});
+
+test('confirms no ack and no change that a full disk refused before it is written, and ends the streams of what is deleted', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const folder = mountSmallDisk(context, 12);
+  const flags = [`--data-dir=${join(folder, 'data')}`, `--declare=${declarations}`];
+  let emulator = await startProcess(context, flags);
+  let call = createRawClient(context, emulator.port);
+  const lateTopic = 'projects/project/topics/late';
+  const lateSubscription = 'projects/project/subscriptions/late-audit';
+  const deleted = 'projects/project/subscriptions/deleted';
+  const ack = ({ ackId }: { ackId: string }) =>
+    call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), encodeField(2, ackId)]));
+  const subscribe = (name: string, to: string) =>
+    call('Subscriber', 'CreateSubscription', Buffer.concat([encodeField(1, name), encodeField(2, to)]));
+  const isRefused = { code: resourceExhausted };
+
+  await subscribe(deleted, topic);
+  const stream = createClient(context, emulator).subscription('deleted');
+  const ended = once(stream, 'error');
+  stream.on('message', () => {});
+  await call(
+    'Publisher',
+    'Publish',
+    publishRequest(
+      topic,
+      Array.from({ length: 300 }, (_, number) => `${number}`),
+    ),
+  );
+  const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 300)));
+  assert.equal(pulled.length, 300);
+  const makeRoom = fillDisk(folder);
+  let ackedCount = 0;
+  // What is left of the last block takes some.
+  await assert.rejects(async () => {
+    for (const one of pulled) {
+      await ack(one);
+      ackedCount++;
+    }
+  }, isRefused);
+  const refused = pulled[ackedCount];
+  assert.ok(refused);
+  await assert.rejects(ack(refused), isRefused);
+  await assert.rejects(call('Publisher', 'CreateTopic', encodeField(1, lateTopic)), isRefused);
+  await assert.rejects(call('Subscriber', 'DeleteSubscription', encodeField(1, deleted)), isRefused);
+  const [error] = await ended;
+  assert.match(String(error), /Subscription does not exist/);
+
+  makeRoom();
+  await ack(refused);
+  await subscribe(lateSubscription, lateTopic);
+  await call('Publisher', 'Publish', publishRequest(lateTopic, ['late']));
+  await emulator.kill('SIGKILL');
+  emulator = await startProcess(context, flags);
+  call = createRawClient(context, emulator.port);
+  const again = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1_000)));
+  assert.equal(again.length, 300 - ackedCount - 1);
+  assert.ok(!again.some(({ text }) => text === refused.text), 'delivered after its ack was confirmed');
+  const late = readPulled(await call('Subscriber', 'Pull', pullRequest(lateSubscription, 10)));
+  assert.deepEqual(
+    late.map(({ text }) => text),
+    ['late'],
+  );
+});
+
+test('gives the room of the reserve to acks alone, and takes messages again when it is put back', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const { data, broker } = await openOnSmallDisk(context, { segmentBytes: 1_000_000 });
+  context.after(() => broker.close());
+  const reserve = join(data, 'reserve');
+  const filler = 'x'.repeat(3_000);
+  const texts = new Set<string>();
+  await untilRefused(async () => {
+    const text = `${texts.size} ${filler}`;
+    await publishText(broker, text);
+    texts.add(text);
+  });
+  const pulled = await pullNow(broker, subscription, 10_000);
+  assert.equal(pulled.length, texts.size);
+  const ack = async (count: number) => {
+    broker.subscriptions.get(subscription).acknowledge(pulled.splice(0, count).map(({ id }) => id));
+    await broker.acksCommitted();
+  };
+  await until(async () => {
+    await ack(1);
+    return !existsSync(reserve);
+  });
+  await assert.rejects(publishText(broker, filler), /No space is left/);
+  await ack(pulled.length);
+  await until(async () => {
+    await broker.sweep();
+    return publishText(broker, filler).catch(() => false);
+  });
+  assert.ok(existsSync(reserve));
+});
+
+test('leaves no file and no descriptor behind when a full disk has no room for the next segment', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const page = 4_096;
+  // Ends so close to a page that the rest of that holds another ack, but no index.
+  const { folder, data, broker } = await openOnSmallDisk(context, { segmentBytes: 2 * page - 100 });
+  context.after(() => broker.close());
+  const logs = () => readdirSync(data).filter((name) => name.endsWith('.log'));
+  const lastBytes = () => statSync(join(data, logs().at(-1) ?? '')).size;
+  await broker.publish(
+    topic,
+    Array.from({ length: 200 }, () => createMessage('x')),
+  );
+  do await publishText(broker, 'x'.repeat(100));
+  while (lastBytes() < page + 100 || lastBytes() > page + 1_000);
+  const pulled = await pullNow(broker, subscription, 1_000);
+  fillDisk(folder);
+  await untilRefused(async () => {
+    broker.subscriptions.get(subscription).acknowledge(pulled.splice(0, 1).map(({ id }) => id));
+    await broker.acksCommitted();
+  });
+  assert.ok(lastBytes() > 2 * page - 100, 'nothing was to be rolled');
+  assert.equal(openLogs(data), logs().length);
 });

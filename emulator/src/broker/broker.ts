@@ -2,8 +2,9 @@
  * The broker: topics, subscriptions, snapshots and what is asked of them. It decides everything and knows no
  * protocol: the fronts translate requests into these calls and `Refusal`s into their statuses.
  *
- * A change is applied when it is asked for and answered when it is on disk. A publish is answered, and delivered,
- * when it is on disk. On a crash nothing that was answered is lost; what was not may or may not be there.
+ * A change is applied when it is asked for and answered when it is on disk; when a full disk refuses it, it is on disk
+ * before anything later (store/log.ts). A publish is answered, and delivered, when it is on disk. On a crash nothing
+ * that was answered is lost; what was not may or may not be there.
  */
 import { StoreFull } from '../store/errors.ts';
 import { type Durability, Store, type StoreOptions, type StoreTarget } from '../store.ts';
@@ -153,7 +154,7 @@ export class Broker {
   }
 
   #fits(bytes: number): boolean {
-    const before = this.#store.waitingBytes + this.#admittedBytes;
+    const before = this.#store.fillingBytes + this.#admittedBytes;
     return before === 0 || before + bytes <= bounds.commitBytes;
   }
 
@@ -202,10 +203,13 @@ export class Broker {
     for (const name of [...snapshots.keys()]) this.#change({ type: 'snapshot-deleted', name });
     for (const { number } of ended) this.#change({ type: 'subscription-deleted', number });
     for (const { number } of [...topics.values()]) this.#change({ type: 'topic-deleted', number });
-    await this.#committed();
-    await this.sweep();
-    await declare();
-    for (const one of ended) one.fail(new Refusal('UNAVAILABLE', 'The emulator was reset.'));
+    try {
+      await this.#committed();
+      await this.sweep();
+      await declare();
+    } finally {
+      for (const one of ended) one.fail(new Refusal('UNAVAILABLE', 'The emulator was reset.'));
+    }
   }
 
   /** Ends every stream and waiting pull with UNAVAILABLE. */

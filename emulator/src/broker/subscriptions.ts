@@ -73,9 +73,13 @@ export class Subscriptions {
     const settings = paths.includes('dead_letter_policy')
       ? this.#complete(masked)
       : completeSubscription(masked);
-    await this.#commitSettings(subscription, settings);
-    if (settings.push) subscription.fail(isPush(settings.name));
-    subscription.wake();
+    try {
+      await this.#commitSettings(subscription, settings);
+    } finally {
+      // On a full disk it is refused, and applied all the same.
+      if (settings.push) subscription.fail(isPush(settings.name));
+      subscription.wake();
+    }
     return settings;
   }
 
@@ -87,14 +91,20 @@ export class Subscriptions {
 
   async delete(name: string): Promise<void> {
     const subscription = this.get(name);
-    await this.#deps.commit({ type: 'subscription-deleted', number: subscription.number });
-    subscription.fail(new Refusal('NOT_FOUND', `Subscription does not exist (resource=${idOf(name)})`));
+    try {
+      await this.#deps.commit({ type: 'subscription-deleted', number: subscription.number });
+    } finally {
+      subscription.fail(new Refusal('NOT_FOUND', `Subscription does not exist (resource=${idOf(name)})`));
+    }
   }
 
   async detach(name: string): Promise<void> {
     const subscription = this.get(name);
-    await this.#commitSettings(subscription, { ...subscription.settings, isDetached: true });
-    subscription.fail(detached(name));
+    try {
+      await this.#commitSettings(subscription, { ...subscription.settings, isDetached: true });
+    } finally {
+      subscription.fail(detached(name));
+    }
   }
 
   list(project: string, page: PageRequest): Page<SubscriptionSettings> {

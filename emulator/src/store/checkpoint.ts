@@ -5,7 +5,7 @@
  * the new one. It names the segments that have to be there: a missing one is damage, not an empty log.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { DamagedFolder } from './errors.ts';
@@ -36,6 +36,10 @@ export async function writeCheckpoint(
   try {
     await file.writeFile(`${crc32(text)}\n${text}\n`);
     await file.sync();
+  } catch (error) {
+    // On a full disk half of one would keep acks from their place.
+    await rm(temporary, { force: true });
+    throw error;
   } finally {
     await file.close();
   }

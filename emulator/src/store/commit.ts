@@ -18,9 +18,17 @@ interface PendingRecord {
   position: MessagesPosition | undefined;
 }
 
+/**
+ * What is applied when it is appended: refused for want of room, it is written later, or the log would lack what the
+ * broker acts on. The rest is not missed: attempts are a best effort, and segments are deleted after their record.
+ */
+const appliedKinds = new Set<RecordKind>([recordKinds.change, recordKinds.acks]);
+
 export class Commit {
   buffer: Buffer;
   length = 0;
+  /** At its beginning, of what earlier commits were refused. */
+  refusedBytes = 0;
   #records: PendingRecord[] = [];
   /** Settle apart, since on a full disk messages are refused while what frees room still gets its place. */
   messages = createAnswer();
@@ -57,10 +65,38 @@ export class Commit {
     }
   }
 
-  /** Leaves out the messages, whose publishers are told, and closes the gaps. */
+  get hasMessages(): boolean {
+    return this.#records.some(({ position }) => position !== undefined);
+  }
+
+  /** Leaves out the messages, whose publishers are told. */
   dropMessages(reason: Error): void {
-    const kept = this.#records.filter(({ kind }) => kind !== recordKinds.messages);
     this.messages.reject(reason);
+    this.#keep((kind) => kind !== recordKinds.messages);
+  }
+
+  /** Tells all who wait for it, and leaves what has to be written later. */
+  refuse(reason: Error): void {
+    this.reject(reason);
+    this.#keep((kind) => appliedKinds.has(kind));
+  }
+
+  /** Puts what a refused commit has left in front. */
+  prepend(refused: Commit): void {
+    if (refused.isEmpty) return;
+    const joined = Buffer.allocUnsafeSlow(Math.max(refused.length + this.length, this.buffer.length));
+    refused.buffer.copy(joined, 0, 0, refused.length);
+    this.buffer.copy(joined, refused.length, 0, this.length);
+    for (const record of this.#records) record.at += refused.length;
+    this.#records = [...refused.#records, ...this.#records];
+    this.buffer = joined;
+    this.length += refused.length;
+    this.refusedBytes = refused.length;
+  }
+
+  /** Leaves the rest out, and closes the gaps. */
+  #keep(isKept: (kind: RecordKind) => boolean): void {
+    const kept = this.#records.filter(({ kind }) => isKept(kind));
     this.length = 0;
     for (const record of kept) {
       const end = record.at + headerBytes + record.payloadBytes;

@@ -10,7 +10,7 @@ export class FolderInUse extends Error {
   override name = 'FolderInUse';
 }
 
-/** There is no room for what was to be written. Nothing of it was kept. */
+/** There is no room for what was to be written. Of messages nothing was kept; acks and changes wait for room. */
 export class StoreFull extends Error {
   override name = 'StoreFull';
 }

@@ -3,8 +3,9 @@
  * (group commit), and is confirmed after the one sync that covers it.
  *
  * A commit is `filling` → being written → synced, and then confirmed, or refused as a whole and cut off the file
- * again. One commit is written at a time: the next fills meanwhile. A segment that has grown to `segmentBytes`
- * gets its index as its last record, and the log goes on in a new file.
+ * again. One commit is written at a time: the next fills meanwhile. What was refused and is applied all the same, acks
+ * and changes, goes to the head of the next, so that nothing is confirmed before it. A segment that has grown to
+ * `segmentBytes` gets its index as its last record, and the log goes on in a new file.
  *
  * After a crash the log ends with the last commit that was written completely; of the one under way a part may be
  * there, which nobody was told of. The trade: a sync of about 1 ms a commit, shared by all who wait for it.
@@ -24,12 +25,17 @@ import {
   writeFully,
 } from './file.ts';
 import type { MessagesPosition, RecordKind } from './record.ts';
+import { type Reserve, reserveBytes } from './reserve.ts';
 import { Segment, segmentName } from './segment.ts';
 
 export type Durability = 'disk' | 'process';
 
+/** Of acks and changes that wait for room in memory: as many again. Over it the process has to stop. */
+const refusedBytesMax = reserveBytes;
+
 export interface LogOptions {
   folder: string;
+  reserve: Reserve;
   segmentBytes: number;
   /** `process`: no sync. Survives the end of the process, not that of the machine. */
   durability: Durability;
@@ -45,6 +51,7 @@ export class Log {
   #active: Segment;
   #filling = new Commit();
   #spare: Buffer | undefined;
+  /** Of the last commit on disk. Without gaps, by which a start knows a commit that was cut short (tail.ts). */
   #commitNumber: number;
   #isScheduled = false;
   #isWriting = false;
@@ -71,9 +78,9 @@ export class Log {
     return this.#active;
   }
 
-  /** Bytes appended and not yet being written. */
+  /** Bytes appended and not yet being written, without those that were refused before. */
   get fillingBytes(): number {
-    return this.#filling.length;
+    return this.#filling.length - this.#filling.refusedBytes;
   }
 
   /** Room for one record; its payload is to be written into `buffer` from `at` on, in this turn. */
@@ -91,19 +98,27 @@ export class Log {
   /** Resolves when what was appended up to now is on disk. Messages and the rest settle apart. */
   async committed(kind: 'messages' | 'others'): Promise<void> {
     if (this.#failure) throw this.#failure;
+    this.#scheduleRefused();
     const commit = this.#filling.isEmpty ? this.#writing : this.#filling;
     await commit?.[kind].promise;
   }
 
   /** Resolves when the commit under way, or else the one that fills, is over, however that went. */
   async written(): Promise<void> {
+    this.#scheduleRefused();
     const commit = this.#writing ?? this.#filling;
     if (!this.#failure && !commit.isEmpty) await commit.others.promise.catch(() => {});
   }
 
-  /** Writes all that was appended. */
+  /** Writes all that was appended, as far as there is room. */
   async drain(): Promise<void> {
-    while (!this.#failure && (!this.#filling.isEmpty || this.#isWriting)) await this.#idle.promise;
+    this.#scheduleRefused();
+    while (!this.#failure && (this.#isScheduled || this.#isWriting)) await this.#idle.promise;
+  }
+
+  /** What was refused is not tried again by itself: there is room when somebody acks, deletes or asks again. */
+  #scheduleRefused(): void {
+    if (!this.#filling.isEmpty) this.#schedule();
   }
 
   /** At the end of the turn, so that all requests that were read in it share the commit. */
@@ -129,6 +144,7 @@ export class Log {
       this.#writing = undefined;
       this.#spare = commit.buffer;
       if (isWritten && isLast) await this.#roll(onRolled);
+      if (!isWritten && !this.#carry(commit)) break;
     }
     this.#isWriting = false;
     this.#idle.resolve();
@@ -140,7 +156,7 @@ export class Log {
       await this.#writeOrDropMessages(commit);
       await this.#sync(this.#active);
     } catch (error) {
-      commit.reject(error as Error);
+      commit.refuse(error as Error);
       if (!(error instanceof StoreFull)) this.#fail(error as Error);
       return false;
     }
@@ -150,33 +166,55 @@ export class Log {
     return true;
   }
 
+  /** @returns whether more has come, with which what is left of a refused commit is tried again. */
+  #carry(refused: Commit): boolean {
+    const hasMore = !this.#filling.isEmpty;
+    this.#filling.prepend(refused);
+    if (this.#filling.refusedBytes > refusedBytesMax) this.#fail(this.#full(refused.length));
+    return hasMore;
+  }
+
   /** On a full disk the messages are refused; acks and changes may still fit, also into the reserve. */
   async #writeOrDropMessages(commit: Commit): Promise<void> {
-    for (const attempt of ['all', 'without messages', 'with the reserve']) {
-      if (attempt === 'with the reserve') await unlinkFile(reservePath(this.#options.folder)).catch(() => {});
-      commit.seal(this.#active.number, ++this.#commitNumber);
+    const { reserve } = this.#options;
+    let full: StoreFull | undefined;
+    if (!reserve.isThere && commit.hasMessages && !(await reserve.restore())) {
+      full = this.#full(commit.length);
+      commit.dropMessages(full);
+    }
+    while (!commit.isEmpty) {
+      commit.seal(this.#active.number, this.#commitNumber + 1);
       try {
         await writeFully(this.#active.fd, commit.buffer, commit.length, this.#active.size);
+        this.#commitNumber++;
         return;
       } catch (error) {
         await truncateFile(this.#active.fd, this.#active.size);
         if (!isOutOfRoom(error)) throw error;
-        const why = `No space is left on the disk of ${this.#options.folder}: ${commit.length} bytes were not kept.`;
-        if (attempt === 'with the reserve') throw new StoreFull(why, { cause: error });
-        commit.dropMessages(new StoreFull(why, { cause: error }));
-        if (commit.isEmpty) throw new StoreFull(why, { cause: error });
+        full = this.#full(commit.length, error);
+        if (commit.hasMessages) commit.dropMessages(full);
+        else if (reserve.isThere) await reserve.release();
+        else break;
       }
     }
+    throw full;
+  }
+
+  #full(bytes: number, cause?: unknown): StoreFull {
+    const why = `No space is left on the disk of ${this.#options.folder}: ${bytes} bytes were not kept.`;
+    return new StoreFull(why, { cause });
   }
 
   /** Ends the active segment with its index and starts the next. Without room for that it just grows on. */
   async #roll(onRolled: (() => void) | undefined): Promise<void> {
     const segment = this.#active;
+    let next: Segment | undefined;
     try {
-      const next = await createSegment(this.#options.folder, segment.number + 1);
-      const record = segment.encodeIndex(++this.#commitNumber);
+      next = await createSegment(this.#options.folder, segment.number + 1);
+      const record = segment.encodeIndex(this.#commitNumber + 1);
       await writeFully(segment.fd, record, record.length, segment.size);
       await this.#sync(segment);
+      this.#commitNumber++;
       segment.size += record.length;
       segment.isSealed = true;
       this.segments.push(next);
@@ -184,6 +222,7 @@ export class Log {
     } catch (error) {
       if (!isOutOfRoom(error)) return this.#fail(error as Error);
       await truncateFile(segment.fd, segment.size);
+      if (next) await remove(next);
       return;
     }
     onRolled?.();
@@ -202,8 +241,7 @@ export class Log {
   /** Removes a segment that nobody needs. */
   async delete(segment: Segment): Promise<void> {
     this.segments.splice(this.segments.indexOf(segment), 1);
-    await unlinkFile(segment.path);
-    await retire(segment);
+    await remove(segment);
   }
 
   /** Puts a segment in the place of the one whose file it took over. */
@@ -218,14 +256,15 @@ export class Log {
   }
 }
 
+async function remove(segment: Segment): Promise<void> {
+  await unlinkFile(segment.path);
+  await retire(segment);
+}
+
 /** A read that is under way ends first, and then closes the file. */
 async function retire(segment: Segment): Promise<void> {
   segment.isRetired = true;
   if (segment.readers === 0) await closeFile(segment.fd);
-}
-
-export function reservePath(folder: string): string {
-  return join(folder, 'reserve');
 }
 
 export async function createSegment(folder: string, number: number): Promise<Segment> {
