@@ -306,6 +306,16 @@ test('replays to a subscription what its topic retained before it was created', 
   assert.deepEqual(textsOf(await pullNow(broker, late, 10)), ['early']);
 });
 
+test('delivers after a seek what was in flight meanwhile', async (context) => {
+  const { broker, clock, publish, pull } = await setUp(context, {}, hour);
+  const published = publish(['in flight']);
+  // The commit comes at the end of the turn, which no promise ends.
+  while (broker.topics.get(topic).next === 1) await Promise.resolve();
+  await broker.seek.toTime(name, clock.now() - minute);
+  await published;
+  assert.deepEqual(textsOf(await pull()), ['in flight']);
+});
+
 test('drops what is older than the retention', async (context) => {
   const { broker, clock, publish, pull } = await setUp(context, { retentionMs: 10 * minute });
   await publish(['old']);

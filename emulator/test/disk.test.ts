@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  cpSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -314,6 +315,25 @@ test('gives the room of the reserve to acks alone, and takes messages again when
     return publishText(broker, filler).catch(() => false);
   });
   assert.ok(existsSync(reserve));
+});
+
+test('delivers to a subscription that was made on a full disk what is published after kill -9', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const { data, broker } = await openOnSmallDisk(context);
+  context.after(() => broker.close());
+  await untilRefused(() => publishText(broker, 'x'.repeat(100_000)));
+  const late = `${subscription}-late`;
+  await broker.subscriptions.create({ name: late, topic });
+  const killed = createFolder();
+  cpSync(data, killed, { recursive: true });
+  const again = await openBroker(killed);
+  context.after(() => again.close());
+  for (let number = 0; number < 3; number++) await publishText(again, `${number}`);
+  assert.deepEqual(
+    (await pullNow(again, late, 10)).map(({ text }) => text),
+    ['0', '1', '2'],
+  );
 });
 
 test('leaves no file and no descriptor behind when a full disk has no room for the next segment', {

@@ -50,7 +50,7 @@ export class Seek {
   #keptSince({ settings, topic, start, progress }: Subscription): SequenceSet {
     const isTopicRetained = topic.settings.retentionMs !== undefined;
     if (!settings.retainsAcked && !isTopicRetained) return progress.done.copy();
-    const kept = (this.#deps.firstKept(topic.number) ?? topic.next) - 1;
+    const kept = (this.#deps.firstKept(topic.number) ?? topic.visible + 1) - 1;
     return new SequenceSet(isTopicRetained ? kept : Math.max(kept, start));
   }
 

@@ -37,7 +37,8 @@ export class Subscriptions {
     }
     const settings = this.#complete({ ...input, isDetached: false });
     const number = registry.lastNumber + 1;
-    await commit({ type: 'subscription', number, topic: topic.number, settings, start: topic.next - 1 });
+    // Not what is in flight: its numbers may be given again, when a full disk refuses it and the process is killed.
+    await commit({ type: 'subscription', number, topic: topic.number, settings, start: topic.visible });
     return settings;
   }
 
