@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
   closeSync,
   cpSync,
   existsSync,
@@ -359,4 +360,26 @@ test('leaves no file and no descriptor behind when a full disk has no room for t
   });
   assert.ok(lastBytes() > 2 * page - 100, 'nothing was to be rolled');
   assert.equal(openLogs(data), logs().length);
+});
+
+test('starts on a full disk with a commit that was cut short', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const { folder, data, broker } = await openOnSmallDisk(context, { segmentBytes: 1_000_000 });
+  await publishText(broker, 'kept');
+  await broker.close();
+  const [log = ''] = readdirSync(data).filter((name) => name.endsWith('.log'));
+  appendFileSync(join(data, log), Buffer.alloc(500_000));
+  fillDisk(folder);
+  const warnings: string[] = [];
+  const again = await openBroker(data, {
+    clock: new FakeClock(),
+    onWarning: (message) => warnings.push(message),
+  });
+  context.after(() => again.close());
+  assert.match(warnings.join(), /not finished.*no room/);
+  assert.deepEqual(
+    (await pullNow(again, subscription, 10)).map(({ text }) => text),
+    ['kept'],
+  );
 });

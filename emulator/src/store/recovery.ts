@@ -40,7 +40,7 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
   const segments = numbers
     .filter((number) => !leftOver.includes(number))
     .map((number) => open(folder, number));
-  dropUnbegun(segments, from);
+  const unbegun = takeUnbegun(segments, from);
   checkOrder(folder, segments, from);
   if (checkpoint) target.restore(checkpoint.state);
   const deleted = new Set<number>();
@@ -68,7 +68,9 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
   }
   const warnings = cuts.map((cut) => cut());
   const unfinished = names.filter((name) => name.endsWith(unfinishedSuffix));
-  for (const name of [...leftOver.map(segmentName), ...unfinished]) unlinkSync(join(folder, name));
+  for (const name of [...[...leftOver, ...unbegun].map(segmentName), ...unfinished]) {
+    unlinkSync(join(folder, name));
+  }
   if (segments.length === 0 || segments.at(-1)?.isSealed) {
     segments.push(await createSegment(folder, (segments.at(-1)?.number ?? 0) + 1));
   }
@@ -81,13 +83,13 @@ function open(folder: string, number: number): Segment {
 }
 
 /** A crash in between leaves the next file empty and the one before it with half an index: that is the last one. */
-function dropUnbegun(segments: Segment[], from: number): void {
+function takeUnbegun(segments: Segment[], from: number): number[] {
   const last = segments.at(-1);
   const before = segments.at(-2);
-  if (!last || !before || before.number < from || fstatSync(last.fd).size > 0) return;
+  if (!last || !before || before.number < from || fstatSync(last.fd).size > 0) return [];
   segments.pop();
   closeSync(last.fd);
-  unlinkSync(last.path);
+  return [last.number];
 }
 
 /** After the checkpoint every segment is still there, one after the other. */

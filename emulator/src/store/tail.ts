@@ -1,14 +1,17 @@
 /**
  * Reads a segment from a place on, record by record, and tells a commit that was cut short from damage.
  *
- * Only one commit is written at a time, and the next only after the one before it is on disk. So what a crash
+ * Only one commit is written at a time, and the next only after the one before it is on disk. (With `process` as the
+ * durability it is the operating system's by then: a loss of power may look like damage.) So what a crash
  * leaves behind is a last commit of which any part may be missing. It was confirmed to nobody, and is cut off;
- * its bytes are kept beside the log. If a record of a later commit follows, or a later segment, then the bad
+ * its bytes are kept beside the log, those of the newest such commit. If a record of a later commit follows, or a later segment, then the bad
  * record was on disk once and confirmed: that is damage, and an error.
  */
-import { readSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { advice } from './checkpoint.ts';
 import { DamagedFolder } from './errors.ts';
+import { isOutOfRoom } from './file.ts';
 import { headerBytes, magic, type RecordHeader, readRecord, recordBytes } from './record.ts';
 import type { Segment } from './segment.ts';
 
@@ -60,12 +63,25 @@ export function checkTail(segment: Segment, end: number, commit: number, fileByt
   }
 }
 
-/** Cuts off a commit that was not written completely, and keeps its bytes in a file of its own. */
+/** Cuts off a commit that was not written completely, and keeps its bytes in a file of its own if there is room. */
 export function cutTail(segment: Segment, end: number, fileBytes: number): string {
-  const kept = `${segment.path}.cut-at-${end}`;
-  writeFileSync(kept, readAt(segment.fd, end, fileBytes - end), { mode: 0o600 });
+  const path = `${segment.path}.cut-at-${end}`;
+  removeCuts(dirname(path));
+  let kept = `Its bytes are in ${path}.`;
+  try {
+    writeFileSync(path, readAt(segment.fd, end, fileBytes - end), { mode: 0o600 });
+  } catch (error) {
+    rmSync(path, { force: true });
+    if (!isOutOfRoom(error)) throw error;
+    kept = 'Its bytes are not kept: the disk has no room for them.';
+  }
   truncateSync(segment.path, end);
-  return `A commit that was not finished was cut off ${segment.path}; nobody was told that it is kept. Its bytes are in ${kept}.`;
+  return `A commit that was not finished was cut off ${segment.path}; nobody was told that it is kept. ${kept}`;
+}
+
+/** A process that is killed again and again would fill the disk with them. */
+function removeCuts(folder: string): void {
+  for (const name of readdirSync(folder)) if (/\.cut-at-\d+$/.test(name)) rmSync(join(folder, name));
 }
 
 export function damagedAt(segment: Segment, offset: number): DamagedFolder {
