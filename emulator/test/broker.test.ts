@@ -6,6 +6,7 @@ import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
+import { createNeed } from '../src/broker/need.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
 import { FakeClock } from './fake-clock.ts';
 import { openBroker } from './harness.ts';
@@ -338,6 +339,18 @@ test('deletes a subscription that nobody used for its expiration, and no other',
   await broker.sweep();
   assert.throws(() => broker.subscriptions.get(name), refusal('NOT_FOUND', 'Subscription does not exist'));
   assert.ok(broker.subscriptions.get(deadName));
+});
+
+test('needs in a compaction what a snapshot holds that was made meanwhile', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context);
+  await publish(['one']);
+  const { number } = broker.topics.get(topic);
+  const need = createNeed(broker.registry, clock.now());
+  await broker.snapshots.create({ name: snapshot, subscription: name });
+  await ack(await pull());
+  assert.ok(need.has(number, 1, clock.now()));
+  await broker.snapshots.delete(snapshot);
+  assert.ok(!need.has(number, 1, clock.now()));
 });
 
 test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {

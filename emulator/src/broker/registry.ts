@@ -37,6 +37,8 @@ export class Registry {
   epoch = 0;
   /** Topics and subscriptions share one count, which never goes back. */
   lastNumber = 0;
+  /** Of changes since the start of the process. */
+  changeCount = 0;
   #deps: SubscriptionDeps;
 
   constructor(deps: SubscriptionDeps) {
@@ -44,6 +46,7 @@ export class Registry {
   }
 
   apply(change: Change): void {
+    this.changeCount++;
     switch (change.type) {
       case 'start':
         this.epoch = change.epoch;
