@@ -1,5 +1,7 @@
 /** What the broker promises of each feature, with a fake clock and a folder of its own. */
 import assert from 'node:assert/strict';
+import { cpSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
@@ -23,6 +25,7 @@ const day = 24 * hour;
 
 interface Setup {
   broker: Broker;
+  folder: string;
   clock: FakeClock;
   publish(...messages: Parameters<typeof createMessage>[]): Promise<void>;
   pull(count?: number): Promise<Delivered[]>;
@@ -41,6 +44,7 @@ async function setUp(context: TestContext, settings: Partial<SubscriptionInput> 
   await broker.subscriptions.create({ name, topic, ...settings });
   return {
     broker,
+    folder,
     clock,
     async publish(...messages) {
       await broker.publish(
@@ -61,6 +65,15 @@ async function setUp(context: TestContext, settings: Partial<SubscriptionInput> 
       );
     },
   } satisfies Setup;
+}
+
+/** A broker on what a kill -9 leaves behind now. */
+async function openKilled(context: TestContext, { folder, clock }: Pick<Setup, 'folder' | 'clock'>) {
+  const killed = createFolder();
+  cpSync(folder, killed, { recursive: true });
+  const broker = await openBroker(killed, { clock });
+  context.after(() => broker.close());
+  return broker;
 }
 
 function refusal(code: RefusalCode, text: string | RegExp) {
@@ -339,6 +352,25 @@ test('deletes a subscription that nobody used for its expiration, and no other',
   await broker.sweep();
   assert.throws(() => broker.subscriptions.get(name), refusal('NOT_FOUND', 'Subscription does not exist'));
   assert.ok(broker.subscriptions.get(deadName));
+});
+
+test('deletes no subscription after kill -9 that was used, updated or sought within its expiration', async (context) => {
+  const setup = await setUp(context, { expirationMs: 7 * day });
+  const { broker, clock, folder } = setup;
+  // Longer than a segment, so that a checkpoint follows.
+  await setup.publish(['x'.repeat(20_000)]);
+  await until(() => existsSync(join(folder, 'checkpoint.json')));
+  clock.advance(6 * day);
+  await broker.subscriptions.update({ name, topic, labels: { used: 'yes' } }, ['labels']);
+  clock.advance(6 * day);
+  await broker.seek.toTime(name, clock.now());
+  clock.advance(6 * day);
+  await broker.sweep();
+  await setup.pull();
+  clock.advance(6 * day);
+  const killed = await openKilled(context, setup);
+  await killed.sweep();
+  assert.ok(killed.subscriptions.get(name));
 });
 
 test('needs in a compaction what a snapshot holds that was made meanwhile', async (context) => {

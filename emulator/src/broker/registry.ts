@@ -108,6 +108,7 @@ export class Registry {
     const existing = this.subscriptionsByNumber.get(change.number);
     if (existing) {
       existing.settings = change.settings;
+      existing.touch();
       if (change.settings.isDetached) existing.reset(new SequenceSet(Number.MAX_SAFE_INTEGER), this.epoch);
       return;
     }

@@ -48,7 +48,6 @@ export interface SubscriptionOptions {
   start: number;
   done: SequenceSet;
   seekEpoch?: number;
-  lastActiveMs?: number;
   attempts?: [sequence: number, attempts: number][];
 }
 
@@ -58,7 +57,6 @@ export interface SubscriptionState {
   topic: number;
   start: number;
   seekEpoch: number;
-  lastActiveMs: number;
   done: SequenceSetState;
   attempts: [sequence: number, attempts: number][];
 }
@@ -73,6 +71,7 @@ export class Subscription implements LeaseOwner {
   settings: SubscriptionSettings;
   readonly progress: Progress;
   readonly leases: Leases;
+  /** By what it expires. A start counts: what was used before it is not written down. */
   lastActiveMs: number;
   #deps: SubscriptionDeps;
   #filter: Filter | undefined;
@@ -89,7 +88,7 @@ export class Subscription implements LeaseOwner {
     this.progress = new Progress(options.done);
     this.leases = new Leases(this, deps.deadlines, deps.leaseCount);
     this.#seekEpoch = options.seekEpoch ?? 0;
-    this.lastActiveMs = options.lastActiveMs ?? deps.clock.now();
+    this.lastActiveMs = deps.clock.now();
     for (const [sequence, attempts] of options.attempts ?? []) {
       this.leases.setEarlierAttempts(sequence, attempts);
     }
@@ -119,13 +118,18 @@ export class Subscription implements LeaseOwner {
     return this.#delivery.turns.count;
   }
 
-  addConsumer(consumer: Consumer): void {
+  /** Somebody uses it. */
+  touch(): void {
     this.lastActiveMs = this.#deps.clock.now();
+  }
+
+  addConsumer(consumer: Consumer): void {
+    this.touch();
     this.#delivery.addConsumer(consumer);
   }
 
   removeConsumer(consumer: Consumer): void {
-    this.lastActiveMs = this.#deps.clock.now();
+    this.touch();
     this.#delivery.removeConsumer(consumer);
   }
 
@@ -154,7 +158,7 @@ export class Subscription implements LeaseOwner {
   }
 
   acknowledge(ids: readonly AckId[]): AckOutcome[] {
-    this.lastActiveMs = this.#deps.clock.now();
+    this.touch();
     const outcomes = ids.map((id) => this.#acknowledge(id));
     this.#settled();
     return outcomes;
@@ -186,7 +190,7 @@ export class Subscription implements LeaseOwner {
 
   /** `deadlineMs` 0 is a nack: to be delivered again, at once or after the retry policy's backoff. */
   modifyDeadlines(ids: readonly AckId[], deadlineMs: (position: number) => number): AckOutcome[] {
-    this.lastActiveMs = this.#deps.clock.now();
+    this.touch();
     const now = this.#deps.clock.elapsed();
     const outcomes = ids.map((id, position): AckOutcome => {
       const lease = this.#leaseOf(id);
@@ -297,6 +301,7 @@ export class Subscription implements LeaseOwner {
 
   /** Starts over with what is done: after a seek. Everything outstanding is nobody's any more. */
   reset(done: SequenceSet, seekEpoch: number): void {
+    this.touch();
     this.dropLeases();
     this.progress.reset(done);
     this.#seekEpoch = seekEpoch;
@@ -309,14 +314,13 @@ export class Subscription implements LeaseOwner {
   }
 
   state(): SubscriptionState {
-    const { number, settings, topic, start, lastActiveMs } = this;
+    const { number, settings, topic, start } = this;
     return {
       number,
       settings,
       topic: topic.number,
       start,
       seekEpoch: this.#seekEpoch,
-      lastActiveMs,
       done: this.progress.done.state(),
       attempts: settings.deadLetterPolicy ? this.leases.attempts() : [],
     };
