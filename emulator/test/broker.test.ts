@@ -8,6 +8,7 @@ import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
+import type { Lease } from '../src/broker/lease.ts';
 import { createNeed } from '../src/broker/need.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -383,6 +384,25 @@ test('needs in a compaction what a snapshot holds that was made meanwhile', asyn
   assert.ok(need.has(number, 1, clock.now()));
   await broker.snapshots.delete(snapshot);
   assert.ok(!need.has(number, 1, clock.now()));
+});
+
+test('keeps no delivery attempts of what was acked in the run that delivered it', async (context) => {
+  const setup = await setUp(context, { deadLetterPolicy: { topic: deadTopic, attemptsMax: 5 } });
+  const { broker } = setup;
+  const subscription = broker.subscriptions.get(name);
+  class AckingPuller extends Puller {
+    override take(...taken: [Lease, Buffer, number, number]): void {
+      super.take(...taken);
+      subscription.acknowledge(this.delivered.slice(-1).map(({ id }) => id));
+    }
+  }
+  const puller = new AckingPuller(broker, 10);
+  subscription.addConsumer(puller);
+  await setup.publish(['one'], ['two']);
+  await until(() => puller.delivered.length === 2);
+  await broker.acksCommitted();
+  const killed = await openKilled(context, setup);
+  assert.deepEqual(killed.subscriptions.get(name).state().attempts, []);
 });
 
 test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {

@@ -282,8 +282,7 @@ export class Broker {
         registry.subscriptionsByNumber.get(number)?.restoreAcks(ranges);
       },
       onAttempts(number, attempts) {
-        const subscription = registry.subscriptionsByNumber.get(number);
-        for (const [sequence, count] of attempts) subscription?.leases.setEarlierAttempts(sequence, count);
+        registry.subscriptionsByNumber.get(number)?.restoreAttempts(attempts);
       },
       state: () => registry.state(),
     };

@@ -89,9 +89,7 @@ export class Subscription implements LeaseOwner {
     this.leases = new Leases(this, deps.deadlines, deps.leaseCount);
     this.#seekEpoch = options.seekEpoch ?? 0;
     this.lastActiveMs = deps.clock.now();
-    for (const [sequence, attempts] of options.attempts ?? []) {
-      this.leases.setEarlierAttempts(sequence, attempts);
-    }
+    this.restoreAttempts(options.attempts ?? []);
     const { filter } = options.settings;
     this.#filter = filter === '' ? undefined : parseFilter(filter);
     this.#delivery = new Delivery({
@@ -296,6 +294,13 @@ export class Subscription implements LeaseOwner {
     for (const [first, last] of ranges) {
       this.progress.done.addRange(first, last);
       for (let sequence = first; sequence <= last; sequence++) this.leases.forgetEarlierAttempts(sequence);
+    }
+  }
+
+  /** Attempts of the log. They are written after the delivery, and an ack of it may be before them. */
+  restoreAttempts(attempts: readonly [sequence: number, attempts: number][]): void {
+    for (const [sequence, count] of attempts) {
+      if (!this.progress.done.has(sequence)) this.leases.setEarlierAttempts(sequence, count);
     }
   }
 
