@@ -29,7 +29,7 @@ import {
 } from './store/record.ts';
 import { recover } from './store/recovery.ts';
 import { Reserve } from './store/reserve.ts';
-import { lastAtMost, type Segment } from './store/segment.ts';
+import type { Segment } from './store/segment.ts';
 
 export type { Durability } from './store/log.ts';
 export type { MessageWindow } from './store/reader.ts';
@@ -195,13 +195,9 @@ export class Store {
     return undefined;
   }
 
-  /** The publish time of message `sequence`, or of one up to 64 KiB before it; undefined when there is none. */
+  /** The publish time (ms) of message `sequence`, or of the one that follows; undefined when there is none. */
   timeOf(topic: number, sequence: number): number | undefined {
-    for (const { topics } of this.#log.segments) {
-      const index = topics.get(topic);
-      if (index && index.last >= sequence) return index.times[lastAtMost(index.sequences, sequence)];
-    }
-    return undefined;
+    return this.#reader.timeOf(topic, sequence);
   }
 
   /**

@@ -34,8 +34,12 @@ interface Setup {
   nack(delivered: Delivered[]): void;
 }
 
-async function setUp(context: TestContext, settings: Partial<SubscriptionInput> = {}, retentionMs?: number) {
-  const clock = new FakeClock();
+async function setUp(
+  context: TestContext,
+  settings: Partial<SubscriptionInput> = {},
+  retentionMs?: number,
+  clock = new FakeClock(),
+) {
   const folder = createFolder();
   const broker = await openBroker(folder, { clock });
   context.after(() => broker.close());
@@ -403,6 +407,41 @@ test('keeps no delivery attempts of what was acked in the run that delivered it'
   await broker.acksCommitted();
   const killed = await openKilled(context, setup);
   assert.deepEqual(killed.subscriptions.get(name).state().attempts, []);
+});
+
+test('tells the age of the oldest unacked message among others that are days older', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context);
+  for (let passed = 0; passed < 8 * day; passed += hour) {
+    clock.advance(hour);
+    await publish(['x'.repeat(100)]);
+  }
+  await ack((await pull(1_000)).slice(0, -1));
+  clock.advance(minute);
+  const { oldestUnackedSeconds } =
+    broker.backlog().find(({ subscription }) => subscription === name) ?? assert.fail();
+  assert.equal(oldestUnackedSeconds, 60);
+  const { expireTimeMs } = await broker.snapshots.create({ name: snapshot, subscription: name });
+  assert.equal(expireTimeMs - clock.now(), 7 * day - minute);
+});
+
+test('looks once a minute after what is past its retention in a segment that is not full', async (context) => {
+  let timerCount = 0;
+  class CountingClock extends FakeClock {
+    override wakeIn(delayMs: number, wake: () => void): () => void {
+      timerCount++;
+      return super.wakeIn(delayMs, wake);
+    }
+  }
+  const { broker, clock, publish } = await setUp(context, {}, 10 * minute, new CountingClock());
+  await publish(['old']);
+  clock.advance(11 * minute);
+  await broker.sweep();
+  timerCount = 0;
+  for (let passed = 0; passed < 10 * minute; passed += 1_000) {
+    clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  assert.ok(timerCount >= 9 && timerCount <= 12, `${timerCount} timers in ten minutes`);
 });
 
 test('detaches: what it held is gone, and it can be neither pulled nor sought', async (context) => {

@@ -15,6 +15,8 @@ import type { Subscription } from './subscription.ts';
 const settleMs = 1_000;
 /** Nothing here is more exact than that; it keeps a busy minute of expirations from being 1,000 runs. */
 const stepMsMin = 1_000;
+/** What was due and is still there waits for something else, such as the end of a lease or of a segment. */
+const overdueStepMs = 60_000;
 
 export class Housekeeping {
   #store: Store;
@@ -26,6 +28,8 @@ export class Housekeeping {
   #wakeAt = Number.POSITIVE_INFINITY;
   #running: Promise<void> | undefined;
   #isClosed = false;
+  /** The publish times that were looked up last: most subscriptions are where they were. */
+  #oldest = new WeakMap<Subscription, { sequence: number; timeMs: number }>();
 
   constructor(deps: {
     store: Store;
@@ -71,6 +75,7 @@ export class Housekeeping {
   }
 
   async #run(): Promise<void> {
+    const begin = this.#clock.now();
     let reclaimDue = Number.POSITIVE_INFINITY;
     try {
       this.#expire();
@@ -80,7 +85,7 @@ export class Housekeeping {
     } catch (error) {
       this.#onFailure(error as Error);
     }
-    this.#wakeBy(Math.max(Math.min(this.#nextDue(), reclaimDue), this.#clock.now() + stepMsMin));
+    this.#wakeBy(Math.max(Math.min(this.#nextDue(begin), reclaimDue), this.#clock.now() + stepMsMin));
   }
 
   #expire(): void {
@@ -109,25 +114,34 @@ export class Housekeeping {
     done.addRange(done.through + 1, firstLeasedBefore(first, subscription) - 1);
   }
 
-  /** The publish time, or a little earlier, of the oldest message that is not done. */
+  /** The publish time of the oldest message that is not done. */
   oldestUnackedMs(subscription: Subscription): number | undefined {
     if (subscription.unackedCount === 0) return undefined;
-    return this.#store.timeOf(subscription.topic.number, subscription.progress.done.through + 1);
+    const sequence = subscription.progress.done.through + 1;
+    const known = this.#oldest.get(subscription);
+    if (known?.sequence === sequence) return known.timeMs;
+    const timeMs = this.#store.timeOf(subscription.topic.number, sequence);
+    if (timeMs !== undefined) this.#oldest.set(subscription, { sequence, timeMs });
+    return timeMs;
   }
 
-  #nextDue(): number {
+  /** When the next thing is due after a run that began at `begin`. */
+  #nextDue(begin: number): number {
     let due = Number.POSITIVE_INFINITY;
+    const add = (ms: number) => {
+      due = Math.min(due, ms < begin ? begin + overdueStepMs : ms);
+    };
     for (const subscription of this.#registry.subscriptions.values()) {
       const { settings, lastActiveMs, consumerCount, topic } = subscription;
       const { expirationMs, retentionMs, retainsAcked } = settings;
-      if (expirationMs !== undefined && consumerCount === 0) due = Math.min(due, lastActiveMs + expirationMs);
+      if (expirationMs !== undefined && consumerCount === 0) add(lastActiveMs + expirationMs);
       const oldest = retainsAcked ? this.#store.timeOf(topic.number, 0) : this.oldestUnackedMs(subscription);
-      if (oldest !== undefined) due = Math.min(due, oldest + retentionMs);
+      if (oldest !== undefined) add(oldest + retentionMs);
     }
-    for (const { settings } of this.#registry.snapshots.values()) due = Math.min(due, settings.expireTimeMs);
+    for (const { settings } of this.#registry.snapshots.values()) add(settings.expireTimeMs);
     for (const { number, settings } of this.#registry.topics.values()) {
       const oldest = settings.retentionMs === undefined ? undefined : this.#store.timeOf(number, 0);
-      if (oldest !== undefined) due = Math.min(due, oldest + (settings.retentionMs ?? 0));
+      if (oldest !== undefined) add(oldest + (settings.retentionMs ?? 0));
     }
     return due;
   }

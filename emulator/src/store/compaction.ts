@@ -12,7 +12,7 @@ import { readWhole } from './reader.ts';
 import {
   headerBytes,
   type MessagesPosition,
-  magic,
+  magicNumber,
   messagesHeaderBytes,
   positionOf,
   readRecord,
@@ -26,7 +26,6 @@ import { damagedAt } from './tail.ts';
 
 /** Read and written at once. */
 const windowBytes = 256 * 1024;
-const magicNumber = magic.readUInt32LE(0);
 
 export type IsNeeded = (topic: number, sequence: number, time: number) => boolean;
 

@@ -28,7 +28,7 @@ export type RecordKind = (typeof recordKinds)[keyof typeof recordKinds];
 export const headerBytes = 24;
 
 export const magic = Buffer.from('PsR1', 'latin1');
-const magicNumber = magic.readUInt32LE(0);
+export const magicNumber = magic.readUInt32LE(0);
 const firstOfCommit = 0x8000_0000;
 
 export interface RecordHeader {

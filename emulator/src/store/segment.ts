@@ -9,7 +9,7 @@
 import { headerBytes, type MessagesPosition, recordKinds, sealRecord } from './record.ts';
 
 /** A read scans at most this much of other messages before the first wanted one. */
-const indexStrideBytes = 64 * 1024;
+export const indexStrideBytes = 64 * 1024;
 
 /** The messages of one topic in one segment. */
 export interface TopicIndex {
