@@ -325,6 +325,34 @@ test('replays to a subscription what its topic retained before it was created', 
   assert.deepEqual(textsOf(await pullNow(broker, late, 10)), ['early']);
 });
 
+test('replays what its topic retains for longer than the subscription does', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context, { retentionMs: 10 * minute }, day);
+  const start = clock.now();
+  await publish(['acked'], ['unacked']);
+  await ack((await pull()).slice(0, 1));
+  clock.advance(hour);
+  await broker.sweep();
+  await broker.seek.toTime(name, start);
+  assert.deepEqual(textsOf(await pull()), ['acked', 'unacked']);
+});
+
+test('replays what a snapshot kept for longer than the retention of its subscription', async (context) => {
+  const { broker, clock, publish, pull, ack } = await setUp(context, { retentionMs: 10 * minute });
+  await publish(['one'], ['two']);
+  await broker.snapshots.create({ name: snapshot, subscription: name });
+  await ack(await pull());
+  clock.advance(20 * minute);
+  await broker.seek.toSnapshot(name, snapshot);
+  await broker.sweep();
+  assert.deepEqual(textsOf(await pull(1)), ['one']);
+  clock.advance(minute);
+  await broker.sweep();
+  assert.deepEqual(textsOf(await pull()), ['one', 'two']);
+  clock.advance(7 * day);
+  await broker.sweep();
+  assert.deepEqual(textsOf(await pull()), []);
+});
+
 test('delivers after a seek what was in flight meanwhile', async (context) => {
   const { broker, clock, publish, pull } = await setUp(context, {}, hour);
   const published = publish(['in flight']);

@@ -32,6 +32,8 @@ export interface DeliveryDeps {
   progress: Progress;
   /** Undefined: all pass. */
   filter: Filter | undefined;
+  /** Whether a message is older than the retention. */
+  isTooOld: (sequence: number, timeMs: number) => boolean;
   /** Told of a message in memory that is not on disk any more, or is older than the retention. */
   drop: (lease: Lease) => void;
 }
@@ -135,7 +137,7 @@ export class Delivery {
 
   #deliverAgain(lease: Lease, consumer: Consumer, window: MessageWindow): void {
     const at = positionIn(window, lease.sequence);
-    if (at < 0 || this.#isTooOld(window.times[at] ?? 0)) {
+    if (at < 0 || this.#deps.isTooOld(lease.sequence, window.times[at] ?? 0)) {
       this.#deps.drop(lease);
       return;
     }
@@ -172,11 +174,11 @@ export class Delivery {
 
   /** @returns false when nobody wants it now. */
   #deliverFirst(sequence: number, window: MessageWindow): boolean {
-    const { progress } = this.#deps;
+    const { progress, isTooOld } = this.#deps;
     const at = this.#windows.position;
     progress.passGap(sequence);
     if (!progress.done.has(sequence)) {
-      if (this.#isTooOld(window.times[at] ?? 0) || !this.#passesFilter(window, at)) {
+      if (isTooOld(sequence, window.times[at] ?? 0) || !this.#passesFilter(window, at)) {
         progress.done.add(sequence);
       } else if (!this.#deliverNew(sequence, window, at)) return false;
     }
@@ -210,10 +212,6 @@ export class Delivery {
     this.#touched.add(consumer);
     consumer.take(lease, window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0);
     this.turns.took();
-  }
-
-  #isTooOld(timeMs: number): boolean {
-    return timeMs < this.#deps.clock.now() - this.#deps.settings().retentionMs;
   }
 
   #passesFilter(window: MessageWindow, at: number): boolean {

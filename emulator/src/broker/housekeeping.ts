@@ -102,16 +102,18 @@ export class Housekeeping {
 
   /** What is older than the retention counts as done. */
   async #dropOld(subscription: Subscription): Promise<void> {
-    const since = this.#clock.now() - subscription.settings.retentionMs;
     const { topic } = subscription;
+    const since = this.#clock.now() - subscription.retentionMs;
     const oldest = this.oldestUnackedMs(subscription);
     if (oldest === undefined || oldest >= since) return;
     const first = (await this.#store.firstSince(topic.number, since)) ?? topic.visible + 1;
-    for (const lease of subscription.leases.values()) {
-      if (lease.sequence < first && lease.state !== 'leased') subscription.drop(lease);
+    const { progress, leases, retainedThrough } = subscription;
+    for (const lease of leases.values()) {
+      const isOld = lease.sequence > retainedThrough && lease.sequence < first;
+      if (isOld && lease.state !== 'leased') subscription.drop(lease);
     }
-    const { done } = subscription.progress;
-    done.addRange(done.through + 1, firstLeasedBefore(first, subscription) - 1);
+    const after = Math.max(progress.done.through, retainedThrough);
+    progress.done.addRange(after + 1, firstLeasedBefore(first, subscription) - 1);
   }
 
   /** The publish time of the oldest message that is not done. */
@@ -132,8 +134,8 @@ export class Housekeeping {
       due = Math.min(due, ms < begin ? begin + overdueStepMs : ms);
     };
     for (const subscription of this.#registry.subscriptions.values()) {
-      const { settings, lastActiveMs, consumerCount, topic } = subscription;
-      const { expirationMs, retentionMs, retainsAcked } = settings;
+      const { settings, lastActiveMs, consumerCount, topic, retentionMs } = subscription;
+      const { expirationMs, retainsAcked } = settings;
       if (expirationMs !== undefined && consumerCount === 0) add(lastActiveMs + expirationMs);
       const oldest = retainsAcked ? this.#store.timeOf(topic.number, 0) : this.oldestUnackedMs(subscription);
       if (oldest !== undefined) add(oldest + retentionMs);

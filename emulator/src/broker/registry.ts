@@ -6,7 +6,12 @@ import { deletedTopic } from './names.ts';
 import { SequenceSet, type SequenceSetState } from './sequence-set.ts';
 import type { SnapshotSettings, SubscriptionSettings, TopicSettings } from './settings.ts';
 import { Snapshot, type SnapshotState } from './snapshot.ts';
-import { Subscription, type SubscriptionDeps, type SubscriptionState } from './subscription.ts';
+import {
+  type Retained,
+  Subscription,
+  type SubscriptionDeps,
+  type SubscriptionState,
+} from './subscription.ts';
 import { Topic, type TopicState } from './topic.ts';
 
 export type Change =
@@ -18,7 +23,7 @@ export type Change =
   | { type: 'snapshot'; state: SnapshotState }
   | { type: 'snapshot-settings'; settings: SnapshotSettings }
   | { type: 'snapshot-deleted'; name: string }
-  | { type: 'seek'; number: number; done: SequenceSetState; epoch: number };
+  | { type: 'seek'; number: number; done: SequenceSetState; epoch: number; retained?: Retained | undefined };
 
 export interface RegistryState {
   epoch: number;
@@ -75,9 +80,11 @@ export class Registry {
         this.snapshots.delete(change.name);
         this.#forgetTopics();
         break;
-      case 'seek':
-        this.subscriptionsByNumber.get(change.number)?.reset(SequenceSet.from(change.done), change.epoch);
+      case 'seek': {
+        const { number, done, epoch, retained } = change;
+        this.subscriptionsByNumber.get(number)?.reset(SequenceSet.from(done), epoch, retained);
         break;
+      }
     }
   }
 

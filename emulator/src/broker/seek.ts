@@ -2,7 +2,7 @@
 import { Refusal } from './errors.ts';
 import { SequenceSet } from './sequence-set.ts';
 import type { Snapshots } from './snapshots.ts';
-import type { Subscription } from './subscription.ts';
+import type { Retained, Subscription } from './subscription.ts';
 import { detached, type Subscriptions } from './subscriptions.ts';
 import type { ResourceDeps } from './topics.ts';
 
@@ -33,7 +33,9 @@ export class Seek {
         'Note that if a topic is deleted and then re-created with the same name, it is considered a distinct topic for these purposes.';
       throw new Refusal('FAILED_PRECONDITION', `${topics}; they must match in order for Seek work. ${note}`);
     }
-    await this.#seek(subscription, snapshot.done);
+    // What it brings back is not too old for as long as the snapshot would be there.
+    const retained = { through: subscription.topic.visible, untilMs: snapshot.settings.expireTimeMs };
+    await this.#seek(subscription, snapshot.done, retained);
   }
 
   /** What was published before `timeMs` is done, what came since is not, as far as it is kept. @throws Refusal */
@@ -54,11 +56,11 @@ export class Seek {
     return new SequenceSet(isTopicRetained ? kept : Math.max(kept, start));
   }
 
-  async #seek({ number, settings }: Subscription, done: SequenceSet): Promise<void> {
+  async #seek({ number, settings }: Subscription, done: SequenceSet, retained?: Retained): Promise<void> {
     // Only now: it may have been detached while the log was read, and would hold messages that nobody can pull.
     if (settings.isDetached) throw detached(settings.name);
     // Ack ids from up to now do not count after a restart either.
     const epoch = this.#deps.registry.epoch + 1;
-    await this.#deps.commit({ type: 'seek', number, done: done.state(), epoch });
+    await this.#deps.commit({ type: 'seek', number, done: done.state(), epoch, retained });
   }
 }

@@ -40,6 +40,12 @@ export interface SubscriptionDeps {
   onDone(): void;
 }
 
+/** Messages up to a sequence number that are not too old until then, whatever the retention is. */
+export interface Retained {
+  through: number;
+  untilMs: number;
+}
+
 export interface SubscriptionOptions {
   number: number;
   settings: SubscriptionSettings;
@@ -48,6 +54,7 @@ export interface SubscriptionOptions {
   start: number;
   done: SequenceSet;
   seekEpoch?: number;
+  retained?: Retained | undefined;
   attempts?: [sequence: number, attempts: number][];
 }
 
@@ -57,6 +64,7 @@ export interface SubscriptionState {
   topic: number;
   start: number;
   seekEpoch: number;
+  retained: Retained | undefined;
   done: SequenceSetState;
   attempts: [sequence: number, attempts: number][];
 }
@@ -78,6 +86,7 @@ export class Subscription implements LeaseOwner {
   #delivery: Delivery;
   /** Ack ids of earlier starts of the broker than this one do not count: it was sought since. */
   #seekEpoch: number;
+  #retained: Retained | undefined;
 
   constructor(deps: SubscriptionDeps, options: SubscriptionOptions) {
     this.#deps = deps;
@@ -88,6 +97,7 @@ export class Subscription implements LeaseOwner {
     this.progress = new Progress(options.done);
     this.leases = new Leases(this, deps.deadlines, deps.leaseCount);
     this.#seekEpoch = options.seekEpoch ?? 0;
+    this.#retained = options.retained;
     this.lastActiveMs = deps.clock.now();
     this.restoreAttempts(options.attempts ?? []);
     const { filter } = options.settings;
@@ -102,6 +112,8 @@ export class Subscription implements LeaseOwner {
       leases: this.leases,
       progress: this.progress,
       filter: this.#filter,
+      isTooOld: (sequence, timeMs) =>
+        timeMs < deps.clock.now() - this.retentionMs && sequence > this.retainedThrough,
       drop: (lease) => this.drop(lease),
     });
   }
@@ -110,6 +122,17 @@ export class Subscription implements LeaseOwner {
   get unackedCount(): number {
     const { through, countAbove } = this.progress.done;
     return Math.max(0, this.topic.visible - through - countAbove);
+  }
+
+  /** How long messages are there for it, ms. */
+  get retentionMs(): number {
+    return this.topic.retentionFor(this.settings);
+  }
+
+  /** Up to here a seek to a snapshot brought messages back, which are not too old. */
+  get retainedThrough(): number {
+    const { through, untilMs } = this.#retained ?? { through: 0, untilMs: 0 };
+    return this.#deps.clock.now() < untilMs ? through : 0;
   }
 
   get consumerCount(): number {
@@ -305,11 +328,12 @@ export class Subscription implements LeaseOwner {
   }
 
   /** Starts over with what is done: after a seek. Everything outstanding is nobody's any more. */
-  reset(done: SequenceSet, seekEpoch: number): void {
+  reset(done: SequenceSet, seekEpoch: number, retained?: Retained): void {
     this.touch();
     this.dropLeases();
     this.progress.reset(done);
     this.#seekEpoch = seekEpoch;
+    this.#retained = retained;
     this.wake();
   }
 
@@ -326,6 +350,7 @@ export class Subscription implements LeaseOwner {
       topic: topic.number,
       start,
       seekEpoch: this.#seekEpoch,
+      retained: this.#retained,
       done: this.progress.done.state(),
       attempts: settings.deadLetterPolicy ? this.leases.attempts() : [],
     };

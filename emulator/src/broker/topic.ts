@@ -5,7 +5,7 @@
  * that no message is delivered that a crash could take back, and no number is ever given twice to a message that
  * somebody saw. A deleted topic stays for as long as subscriptions or snapshots hold messages of it.
  */
-import type { TopicSettings } from './settings.ts';
+import type { SubscriptionSettings, TopicSettings } from './settings.ts';
 import type { Subscription } from './subscription.ts';
 
 export interface TopicState {
@@ -35,6 +35,14 @@ export class Topic {
   stamp(now: number): number {
     this.lastTime = Math.max(this.lastTime, now);
     return this.lastTime;
+  }
+
+  /**
+   * How long a subscription has its messages: what the topic retains is "always available to subscribers" (pubsub.proto,
+   * Topic.message_retention_duration).
+   */
+  retentionFor({ retentionMs }: SubscriptionSettings): number {
+    return this.isDeleted ? retentionMs : Math.max(retentionMs, this.settings.retentionMs ?? 0);
   }
 
   state(): TopicState {
