@@ -77,7 +77,7 @@ function metrics(broker: Broker): string {
     ...backlog.map((one) => `${name}{subscription="${one.subscription}"} ${one[key]}`),
   ]);
   lines.push(
-    '# HELP pubsub_emulator_stored_bytes Bytes in the data folder.',
+    '# HELP pubsub_emulator_stored_bytes Bytes of the log in the data folder.',
     '# TYPE pubsub_emulator_stored_bytes gauge',
     `pubsub_emulator_stored_bytes ${broker.storedBytes}`,
     '# HELP process_resident_memory_bytes Resident memory size in bytes.',
