@@ -1,7 +1,7 @@
 /** The REST API as curl and Terraform call it, by real HTTP. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -478,6 +478,26 @@ test('holds two of the longest bodies at once, and refuses a third', async (cont
   for (const request of requests) request.destroy();
   const messages = [{ data: base64('one') }];
   await until(async () => (await call(`POST ${topic}:publish`, { messages })).status === 200);
+});
+
+test('goes on taking bodies after it refused too long ones that came all the same', async (context) => {
+  const { emulator } = await setUp(context);
+  // One connection: the next request is read when the body before it is over.
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  context.after(() => agent.destroy());
+  const publish = async (body: Buffer) => {
+    const request = httpRequest({ agent, port: emulator.port, method: 'POST', path: `/v1/${topic}:publish` });
+    request.end(body);
+    const [[response]] = await Promise.all([once(request, 'response'), once(request, 'finish')]);
+    return { status: response.statusCode, text: await textOf(response) };
+  };
+  for (let count = 0; count < 3; count++) {
+    const { status, text } = await publish(Buffer.alloc(17_000_000, ' '));
+    assert.equal(status, 400);
+    assert.match(text, /exceeds the limit: 16777216 bytes/);
+  }
+  const body = Buffer.from(JSON.stringify({ messages: [{ data: base64('one') }] }));
+  assert.equal((await publish(body)).status, 200);
 });
 
 test('forgets a waiting pull whose client has gone', async (context) => {

@@ -51,12 +51,16 @@ function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
   const refuse = (error: StatusError) => {
-    // Node reads what still comes and drops it, so that the client gets the answer.
     request.removeAllListeners('data');
     chunks.length = 0;
     reject(error);
+    // What still comes is read and dropped, so that the client gets the answer.
+    request.resume();
   };
-  if (isTooLong(request)) refuse(tooLong());
+  if (isTooLong(request)) {
+    refuse(tooLong());
+    return promise;
+  }
   request.on('data', (chunk: Buffer) => {
     heldBytes += chunk.length;
     held.bytes += chunk.length;
