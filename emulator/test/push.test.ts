@@ -137,6 +137,47 @@ test('posts the data alone without the wrapper, and metadata as headers when ask
   assert.equal(endpoint.pushed[1]?.headers['x-kind'], undefined);
 });
 
+test('leaves out an ordering key that is no header, and pushes what follows', async (context) => {
+  const endpoint = await startEndpoint(context);
+  const { emulator, topic } = await setUp(context, endpoint.url, {
+    enableMessageOrdering: true,
+    pushConfig: { pushEndpoint: endpoint.url, noWrapper: { writeMetadata: true } },
+  });
+  topic.setPublishOptions({ messageOrdering: true });
+  for (const orderingKey of ['ключ', 'two\nlines', 'plain']) {
+    await topic.publishMessage({ data: Buffer.from(orderingKey), orderingKey });
+  }
+  await until(() => unackedOf(emulator) === 0);
+  const pushed = endpoint.pushed.map(({ body, headers }) => [body, headers['x-goog-pubsub-ordering-key']]);
+  assert.deepEqual(
+    new Map(pushed as [string, string | undefined][]),
+    new Map([
+      ['ключ', undefined],
+      ['two\nlines', undefined],
+      ['plain', 'plain'],
+    ]),
+  );
+});
+
+test('takes what cannot be sent as a nack: the dead-letter topic gets it', async (context) => {
+  const emulator = await startEmulator(context);
+  const client = createClient(context, emulator);
+  const [topic] = await client.createTopic('orders');
+  const [deadLetterTopic] = await client.createTopic('dead');
+  const [dead] = await client.createSubscription(deadLetterTopic, 'dead-letters');
+  await client.createSubscription(topic, 'pushed', {
+    // No request is made to a user whose name is not percent-encoded.
+    pushConfig: { pushEndpoint: 'http://100%@127.0.0.1:9/push' },
+    deadLetterPolicy: { deadLetterTopic: deadLetterTopic.name, maxDeliveryAttempts: 5 },
+    retryPolicy: { minimumBackoff: { seconds: 0 }, maximumBackoff: { seconds: 0 } },
+  });
+  await topic.publishMessage({ data: Buffer.from('one') });
+  const [message] = await once(dead, 'message');
+  message.ack();
+  assert.equal(message.attributes.CloudPubSubDeadLetterSourceDeliveryCount, '5');
+  await until(() => unackedOf(emulator) === 0);
+});
+
 for (const status of [200, 201, 202, 204]) {
   test(`takes ${status} as an ack`, async (context) => {
     const endpoint = await startEndpoint(context, answerWith(status));

@@ -34,7 +34,8 @@ export class Pusher implements Consumer {
   #window: PushWindow;
   #agent: HttpAgent;
   #isHttps: boolean;
-  #underWay = new Map<Lease, ClientRequest>();
+  /** Without a request: it could not be made. */
+  #underWay = new Map<Lease, ClientRequest | undefined>();
   #underWayBytes = 0;
   #pause: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -61,28 +62,44 @@ export class Pusher implements Consumer {
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
-    const { name, deadLetterPolicy } = this.#subscription.settings;
-    const deliveryAttempt = deadLetterPolicy ? lease.attempts : undefined;
-    const message = { buffer, start, end, subscription: name, deliveryAttempt };
-    const { headers, body } = createPushRequest(this.settings, message);
-    const send = this.#isHttps ? httpsRequest : sendRequest;
-    const { generation } = lease;
-    const request = send(this.settings.endpoint, {
-      method: 'POST',
-      agent: this.#agent,
-      headers: { 'user-agent': 'CloudPubSub-Google', ...headers },
-    });
-    this.#underWay.set(lease, request);
-    this.#underWayBytes += lease.bytes;
+    const { sequence, generation } = lease;
+    let request: ClientRequest | undefined;
     const settle = (isAcked: boolean) => {
       if (!this.#forget(lease, request)) return;
-      const { sequence } = lease;
       const id = { subscription: this.#subscription.number, epoch: this.#broker.epoch, sequence, generation };
       if (isAcked) this.#window.succeeded();
       else this.#failed();
       if (isAcked) this.#subscription.acknowledge([id]);
       else this.#subscription.modifyDeadlines([id], () => 0);
     };
+    try {
+      request = this.#send(lease, buffer, start, end);
+    } catch {
+      // When it has been handed out: within `take` it cannot be nacked.
+      setImmediate(settle, false);
+    }
+    this.#underWay.set(lease, request);
+    this.#underWayBytes += lease.bytes;
+    if (request) this.#settleBy(request, settle);
+  }
+
+  /** @throws Error when the endpoint or a header cannot be sent. */
+  #send(lease: Lease, buffer: Buffer, start: number, end: number): ClientRequest {
+    const { name, deadLetterPolicy } = this.#subscription.settings;
+    const deliveryAttempt = deadLetterPolicy ? lease.attempts : undefined;
+    const message = { buffer, start, end, subscription: name, deliveryAttempt };
+    const { headers, body } = createPushRequest(this.settings, message);
+    const send = this.#isHttps ? httpsRequest : sendRequest;
+    const request = send(this.settings.endpoint, {
+      method: 'POST',
+      agent: this.#agent,
+      headers: { 'user-agent': 'CloudPubSub-Google', ...headers },
+    });
+    request.end(body);
+    return request;
+  }
+
+  #settleBy(request: ClientRequest, settle: (isAcked: boolean) => void): void {
     request.on('information', ({ statusCode }) => {
       if (ackingStatuses.has(statusCode)) settle(true);
     });
@@ -91,7 +108,6 @@ export class Pusher implements Consumer {
       discard(response);
     });
     request.on('error', () => settle(false));
-    request.end(body);
   }
 
   flush(): void {}
@@ -101,16 +117,16 @@ export class Pusher implements Consumer {
   /** Acked, or past its deadline: then nobody waits for the answer any more. */
   released(lease: Lease): void {
     const request = this.#underWay.get(lease);
-    if (!request || !this.#forget(lease, request)) return;
+    if (!this.#forget(lease, request)) return;
     this.#failed();
-    request.destroy();
+    request?.destroy();
   }
 
   /** What ends streams and pulls leaves a pusher as it is: its front closes it when its subscription says so. */
   fail(): void {}
 
-  #forget(lease: Lease, request: ClientRequest): boolean {
-    if (this.#underWay.get(lease) !== request) return false;
+  #forget(lease: Lease, request: ClientRequest | undefined): boolean {
+    if (!this.#underWay.has(lease) || this.#underWay.get(lease) !== request) return false;
     this.#underWay.delete(lease);
     this.#underWayBytes -= lease.bytes;
     if (this.#underWay.size === 0 && this.#isClosed) this.#end();
@@ -138,7 +154,7 @@ export class Pusher implements Consumer {
 
   /** Cuts off what is under way. */
   destroy(): void {
-    for (const request of this.#underWay.values()) request.destroy();
+    for (const request of this.#underWay.values()) request?.destroy();
   }
 
   #end(): void {

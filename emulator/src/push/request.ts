@@ -55,10 +55,13 @@ function unwrapped({ writesMetadata }: PushSettings, message: PushedMessage): Pu
     'x-goog-pubsub-subscription-name': message.subscription,
     'x-goog-pubsub-message-id': messageId,
     'x-goog-pubsub-publish-time': publishTime,
-    ...(orderingKey === '' ? {} : { 'x-goog-pubsub-ordering-key': orderingKey }),
   });
+  if (orderingKey !== '' && isHeader(orderingKeyHeader, orderingKey))
+    headers[orderingKeyHeader] = orderingKey;
   return { headers, body: data };
 }
+
+const orderingKeyHeader = 'x-goog-pubsub-ordering-key';
 
 /** Those that say how the request itself is to be read are not an attribute's to set. */
 const ownHeaders = new Set([
