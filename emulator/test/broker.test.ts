@@ -484,6 +484,24 @@ test('detaches: what it held is gone, and it can be neither pulled nor sought', 
   assert.deepEqual(broker.topics.listSubscriptions(topic, { pageSize: 0, pageToken: '' }).entries, []);
 });
 
+test('delivers nothing more of a deleted subscription, whose streams have room until they are told', async (context) => {
+  const { broker, publish } = await setUp(context);
+  await publish(['one'], ['two']);
+  const subscription = broker.subscriptions.get(name);
+  const puller = new Puller(broker, 1);
+  subscription.addConsumer(puller);
+  await until(() => puller.delivered.length === 1);
+  const deleted = broker.subscriptions.delete(name);
+  assert.equal(puller.releasedCount, 1);
+  subscription.wake();
+  await deleted;
+  const settled = puller.settled();
+  subscription.wake();
+  await settled;
+  assert.deepEqual(textsOf(puller.delivered), ['one']);
+  assert.equal(subscription.leases.size, 0);
+});
+
 test('keeps what subscriptions of a deleted topic hold', async (context) => {
   const { broker, publish, pull } = await setUp(context);
   await publish(['one']);

@@ -116,7 +116,7 @@ export class Registry {
     if (existing) {
       existing.settings = change.settings;
       existing.touch();
-      if (change.settings.isDetached) existing.reset(new SequenceSet(Number.MAX_SAFE_INTEGER), this.epoch);
+      if (change.settings.isDetached) this.#endDelivery(existing);
       return;
     }
     const topic = this.topicsByNumber.get(change.topic);
@@ -135,11 +135,16 @@ export class Registry {
   #deleteSubscription(number: number): void {
     const subscription = this.subscriptionsByNumber.get(number);
     if (!subscription) return;
-    subscription.dropLeases();
+    this.#endDelivery(subscription);
     this.subscriptionsByNumber.delete(number);
     this.subscriptions.delete(subscription.settings.name);
     subscription.topic.subscriptions.delete(subscription);
     this.#forgetTopics();
+  }
+
+  /** Its streams stay until the change is on disk; nothing is left that they could get. */
+  #endDelivery(subscription: Subscription): void {
+    subscription.reset(new SequenceSet(Number.MAX_SAFE_INTEGER), this.epoch);
   }
 
   /** Deleted topics of which nobody holds a message any more. */

@@ -327,19 +327,15 @@ export class Subscription implements LeaseOwner {
     }
   }
 
-  /** Starts over with what is done: after a seek. Everything outstanding is nobody's any more. */
+  /** Starts over with what is done: after a seek, or at its end. Everything outstanding is nobody's any more. */
   reset(done: SequenceSet, seekEpoch: number, retained?: Retained): void {
     this.touch();
-    this.dropLeases();
+    this.leases.clear();
+    this.#delivery.restart();
     this.progress.reset(done);
     this.#seekEpoch = seekEpoch;
     this.#retained = retained;
     this.wake();
-  }
-
-  dropLeases(): void {
-    this.leases.clear();
-    this.#delivery.restart();
   }
 
   state(): SubscriptionState {
