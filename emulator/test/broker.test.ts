@@ -5,11 +5,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
+import type { AckId } from '../src/broker/ack-id.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import type { Lease } from '../src/broker/lease.ts';
 import { createNeed } from '../src/broker/need.ts';
+import { bounds } from '../src/broker/limits.ts';
+import type { Subscription } from '../src/broker/subscription.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
 import { FakeClock } from './fake-clock.ts';
 import { openBroker } from './harness.ts';
@@ -500,6 +503,36 @@ test('delivers nothing more of a deleted subscription, whose streams have room u
   await settled;
   assert.deepEqual(textsOf(puller.delivered), ['one']);
   assert.equal(subscription.leases.size, 0);
+});
+
+test('wakes a stream that waits for room in the broker when another subscription has acked', async (context) => {
+  const broker = await openBroker(createFolder(), { segmentBytes: 32 * 1024 * 1024 });
+  context.after(() => broker.close());
+  await broker.topics.create({ name: topic });
+  const subscriptions = await Promise.all(
+    Array.from({ length: 5 }, async (_, number) => {
+      await broker.subscriptions.create({ name: `${name}-${number}`, topic });
+      return broker.subscriptions.get(`${name}-${number}`);
+    }),
+  );
+  const messages = Array.from({ length: 1_000 }, () => createMessage('x'));
+  const { leasesPerBroker, leasesPerSubscription } = bounds;
+  for (let count = 0; count < leasesPerSubscription; count += 1_000) await broker.publish(topic, messages);
+  const last = subscriptions.pop() as Subscription;
+  assert.equal(subscriptions.length * leasesPerSubscription, leasesPerBroker);
+  const pullers = subscriptions.map((subscription) => {
+    const puller = new Puller(broker, leasesPerSubscription);
+    subscription.addConsumer(puller);
+    return puller;
+  });
+  await until(() => pullers.every(({ delivered }) => delivered.length === leasesPerSubscription));
+  const waiting = new Puller(broker, 1);
+  const settled = waiting.settled();
+  last.addConsumer(waiting);
+  await settled;
+  assert.deepEqual(waiting.delivered, []);
+  subscriptions[0]?.acknowledge([pullers[0]?.delivered[0]?.id as AckId]);
+  await until(() => waiting.delivered.length === 1);
 });
 
 test('keeps what subscriptions of a deleted topic hold', async (context) => {

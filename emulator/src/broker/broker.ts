@@ -19,6 +19,7 @@ import { messageIdOf, type NewMessage } from './message.ts';
 import { appendPublish } from './publishing.ts';
 import { type Change, Registry, type RegistryState } from './registry.ts';
 import { Seek } from './seek.ts';
+import { SharedRoom } from './shared-room.ts';
 import { Snapshots } from './snapshots.ts';
 import type { Subscription } from './subscription.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -60,7 +61,7 @@ export class Broker {
       deadlines: this.#deadlines,
       epoch: () => this.registry.epoch,
       nextGeneration: () => ++this.#generation,
-      leaseCount: { value: 0 },
+      leaseRoom: new SharedRoom(bounds.leasesPerBroker),
       forward: (subscription, lease) => this.#forward(subscription, lease),
       onDone: () => this.#housekeeping.wake(),
     });

@@ -156,7 +156,7 @@ export class Delivery {
     const { progress, topic, leases } = this.#deps;
     const windows = this.#windows;
     const cursor = progress.skipDone();
-    if (cursor > topic.visible || !leases.hasRoom || !this.turns.next(0)) return false;
+    if (cursor > topic.visible || !this.turns.next(0) || !leases.hasRoomFor(this)) return false;
     const window = windows.backlogAt(cursor);
     if (!window) {
       await windows.readBacklog(cursor);
@@ -166,7 +166,7 @@ export class Delivery {
       const sequence = window.sequences[windows.position] ?? 0;
       if (sequence > topic.visible) break;
       if (sequence >= progress.cursor && !this.#deliverFirst(sequence, window)) return false;
-      if (!leases.hasRoom) return false;
+      if (!leases.hasRoomFor(this)) return false;
     }
     progress.passGap(Math.min(window.next, topic.visible + 1));
     return true;

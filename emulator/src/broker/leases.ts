@@ -10,35 +10,36 @@ import type { Deadlines } from './deadlines.ts';
 import { Lease, type LeaseOwner } from './lease.ts';
 import { bounds } from './limits.ts';
 import { KeyQueue } from './ordering.ts';
-
-/** Leases of all subscriptions together. */
-export interface LeaseCount {
-  value: number;
-}
+import type { SharedRoom, Waiter } from './shared-room.ts';
 
 export class Leases {
   outstandingCount = 0;
   outstandingBytes = 0;
   #owner: LeaseOwner;
   #deadlines: Deadlines<Lease>;
-  #brokerCount: LeaseCount;
+  /** For the leases of all subscriptions together. */
+  #brokerRoom: SharedRoom;
   #bySequence = new Map<number, Lease>();
   #byKey = new Map<string, KeyQueue>();
   /** Delivery attempts of messages that were handed out before the last start and not since. */
   #earlierAttempts = new Map<number, number>();
 
-  constructor(owner: LeaseOwner, deadlines: Deadlines<Lease>, brokerCount: LeaseCount) {
+  constructor(owner: LeaseOwner, deadlines: Deadlines<Lease>, brokerRoom: SharedRoom) {
     this.#owner = owner;
     this.#deadlines = deadlines;
-    this.#brokerCount = brokerCount;
+    this.#brokerRoom = brokerRoom;
   }
 
   get size(): number {
     return this.#bySequence.size;
   }
 
-  get hasRoom(): boolean {
-    return this.size < bounds.leasesPerSubscription && this.#brokerCount.value < bounds.leasesPerBroker;
+  /** Without room in the broker, `waiter` is woken when there is some again; in the subscription, an ack wakes it. */
+  hasRoomFor(waiter: Waiter): boolean {
+    if (this.size >= bounds.leasesPerSubscription) return false;
+    if (this.#brokerRoom.has(1)) return true;
+    this.#brokerRoom.wakeWhenFree(waiter);
+    return false;
   }
 
   get(sequence: number): Lease | undefined {
@@ -63,7 +64,7 @@ export class Leases {
       this.#earlierAttempts.delete(sequence);
     }
     this.#bySequence.set(sequence, lease);
-    this.#brokerCount.value++;
+    this.#brokerRoom.take(1);
     if (key === '') return lease;
     let queue = this.#byKey.get(key);
     if (!queue) {
@@ -110,7 +111,7 @@ export class Leases {
     this.release(lease);
     lease.state = 'gone';
     this.#bySequence.delete(lease.sequence);
-    this.#brokerCount.value--;
+    this.#brokerRoom.giveBack(1);
     const queue = this.queueOf(lease);
     if (!queue) return undefined;
     queue.remove(lease);
@@ -123,7 +124,7 @@ export class Leases {
       this.release(lease);
       lease.state = 'gone';
     }
-    this.#brokerCount.value -= this.size;
+    this.#brokerRoom.giveBack(this.size);
     this.#bySequence.clear();
     this.#byKey.clear();
     this.#earlierAttempts.clear();

@@ -16,13 +16,14 @@ import type { Deadlines } from './deadlines.ts';
 import { Delivery } from './delivery.ts';
 import { type Filter, parseFilter } from './filter.ts';
 import type { Lease, LeaseOwner } from './lease.ts';
-import { type LeaseCount, Leases } from './leases.ts';
+import { Leases } from './leases.ts';
 import { type NewMessage, readAttributes } from './message.ts';
 import type { KeyQueue } from './ordering.ts';
 import { Progress } from './progress.ts';
 import { backoffMs } from './retry-policy.ts';
 import type { SequenceSet, SequenceSetState } from './sequence-set.ts';
 import type { SubscriptionSettings } from './settings.ts';
+import type { SharedRoom } from './shared-room.ts';
 import type { Topic } from './topic.ts';
 
 export interface SubscriptionDeps {
@@ -33,7 +34,8 @@ export interface SubscriptionDeps {
   /** Counts the starts of the broker and its deliveries: both are in the ack ids. */
   epoch(): number;
   nextGeneration(): number;
-  leaseCount: LeaseCount;
+  /** For the leases of all subscriptions together. */
+  leaseRoom: SharedRoom;
   /** Publishes the message to the dead-letter topic; false when that is gone. */
   forward(subscription: Subscription, lease: Lease): Promise<boolean>;
   /** Told when the subscription is done with messages: their space may be free. */
@@ -95,7 +97,7 @@ export class Subscription implements LeaseOwner {
     this.topic = options.topic;
     this.start = options.start;
     this.progress = new Progress(options.done);
-    this.leases = new Leases(this, deps.deadlines, deps.leaseCount);
+    this.leases = new Leases(this, deps.deadlines, deps.leaseRoom);
     this.#seekEpoch = options.seekEpoch ?? 0;
     this.#retained = options.retained;
     this.lastActiveMs = deps.clock.now();
