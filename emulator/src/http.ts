@@ -6,7 +6,10 @@ import { isTooLong } from './rest/body.ts';
 import type { RestFront } from './rest/front.ts';
 import type { TestEndpoints } from './test-endpoints.ts';
 
+/** Longer than that the head of a request may not take, the first after its connection too. */
 const headersTimeoutMs = 10_000;
+/** How often that is looked at. */
+const connectionsCheckingIntervalMs = 5_000;
 
 export interface HttpDeps {
   broker: Broker;
@@ -27,7 +30,11 @@ export function createHttp({ broker, rest, testEndpoints, isReady }: HttpDeps): 
       send(response, 200, `${JSON.stringify(body, null, 2)}\n`, 'application/json');
     },
   };
-  const server = createServer((request: IncomingMessage, response) => {
+  const limits = {
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: connectionsCheckingIntervalMs,
+  };
+  const server = createServer(limits, (request: IncomingMessage, response) => {
     const path = (request.url ?? '').split('?')[0] ?? '';
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     if (path.startsWith('/v1/')) rest.answer(request, response);
@@ -36,7 +43,6 @@ export function createHttp({ broker, rest, testEndpoints, isReady }: HttpDeps): 
     else if (request.method === 'GET' || request.method === 'HEAD') route(response);
     else send(response, 405, 'Method Not Allowed\n');
   });
-  server.headersTimeout = headersTimeoutMs;
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     // A body that will be refused is not asked for; then nothing more can come on this connection.
     if (isTooLong(request)) response.setHeader('connection', 'close');

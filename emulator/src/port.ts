@@ -17,7 +17,7 @@ export interface PortOptions {
 export interface Port {
   host: string;
   port: number;
-  /** Accepts no more connections. Those that are open stay. */
+  /** Accepts no more connections. Those that were handed on stay open. */
   close(): void;
 }
 
@@ -30,8 +30,12 @@ const preface = Buffer.from('PRI');
 
 /** @throws Error that names the address when it is taken or not allowed. */
 export async function openPort(options: PortOptions): Promise<Port> {
-  const server = createServer((socket) => accept(socket, options));
+  /** Those that have not said yet what they speak. */
+  const undecided = new Set<Socket>();
+  const server = createServer((socket) => accept(socket, options, undecided));
   server.maxConnections = connectionsMax;
+  // The HTTP server does not listen itself; without this it would neither keep its time limits nor know its connections.
+  server.once('listening', () => options.http.emit('listening'));
   server.listen({ host: options.host, port: options.port, backlog });
   try {
     await once(server, 'listening');
@@ -41,10 +45,16 @@ export async function openPort(options: PortOptions): Promise<Port> {
     throw new Error(`${options.host}:${options.port} ${why}. Choose another --host-port.`, { cause });
   }
   const { address, port } = server.address() as AddressInfo;
-  return { host: address, port, close: () => server.close() };
+  const close = () => {
+    server.close();
+    for (const socket of undecided) socket.destroy();
+  };
+  return { host: address, port, close };
 }
 
-function accept(socket: Socket, { onHttp2, http }: PortOptions): void {
+function accept(socket: Socket, { onHttp2, http }: PortOptions, undecided: Set<Socket>): void {
+  undecided.add(socket);
+  socket.on('close', () => undecided.delete(socket));
   socket.setNoDelay(true);
   socket.setTimeout(silenceMsMax, () => socket.destroy());
   const destroy = () => socket.destroy();
@@ -56,6 +66,7 @@ function accept(socket: Socket, { onHttp2, http }: PortOptions): void {
     // Put back only once it is decided: what is put back is readable again at once.
     seen = seen.length === 0 ? bytes : Buffer.concat([seen, bytes]);
     if (seen.length < preface.length && preface.subarray(0, seen.length).equals(seen)) return;
+    undecided.delete(socket);
     socket.off('readable', look);
     socket.off('error', destroy);
     socket.setTimeout(0);

@@ -131,6 +131,8 @@ test('answers those who ask while others send nothing of what they began, and en
   const silentStream = begin(session, 'Subscriber/StreamingPull');
   silentStream.write(Buffer.alloc(2));
   const statuses = Promise.all([statusOf(silent), statusOf(silentStream)]);
+  const slow = await open();
+  slow.write('GET / HTTP/1.1\r\n');
 
   await nonsense();
   await floods();
@@ -139,6 +141,7 @@ test('answers those who ask while others send nothing of what they began, and en
   await idleConnections();
 
   assert.deepEqual(await statuses, ['4', '4']); // DEADLINE_EXCEEDED
+  await until(() => slow.destroyed);
   await answers();
   await until(() => rssAnonBytes() - bytesBefore < growthBytesMax);
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -532,4 +533,18 @@ test('ends waiting pulls with UNAVAILABLE when it closes, and answers them', asy
   ]);
   await until(() => emulator.broker.backlog()[0]?.consumerCount === 1);
   await Promise.all([emulator.close(), waiting]);
+});
+
+test('closes every connection when it closes, also one whose request is not there yet', async (context) => {
+  const { emulator } = await setUp(context);
+  const sockets = ['GET /healthz HTTP/1.1\r\n', 'P'].map((begun) => {
+    const socket = connect(emulator.port, '127.0.0.1');
+    socket.on('error', () => {}); // it is cut off
+    socket.resume();
+    socket.write(begun);
+    return socket;
+  });
+  await fetch(`http://127.0.0.1:${emulator.port}/healthz`);
+  await emulator.close();
+  await until(() => sockets.every(({ destroyed }) => destroyed));
 });
