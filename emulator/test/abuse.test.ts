@@ -13,13 +13,28 @@ import { memoryBytes } from '../../stress-test/memory.ts';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
 import { encodeField } from '../src/protobuf.ts';
-import { createRawClient, type EmulatorProcess, publishRequest, startProcess } from './process.ts';
+import {
+  createRawClient,
+  type EmulatorProcess,
+  publishRequest,
+  pullRequest,
+  readPulled,
+  startProcess,
+} from './process.ts';
 
 const topic = 'projects/project/topics/orders';
 const subscription = 'projects/project/subscriptions/orders-writer';
+const exactTopic = 'projects/project/topics/payments';
+const exact = 'projects/project/subscriptions/payments-once';
+const largeTopic = 'projects/project/topics/images';
+const large = 'projects/project/subscriptions/images-writer';
 const declarations = JSON.stringify({
-  topics: [{ name: topic }],
-  subscriptions: [{ name: subscription, topic }],
+  topics: [{ name: topic }, { name: exactTopic }, { name: largeTopic }],
+  subscriptions: [
+    { name: subscription, topic },
+    { name: exact, topic: exactTopic, enableExactlyOnceDelivery: true },
+    { name: large, topic: largeTopic },
+  ],
 });
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 /** What all of it together may leave behind: the pools of buffers, and what the heap grew to. */
@@ -289,4 +304,53 @@ test('keeps two responses for a client that does not read, not its backlog', asy
   assert.ok(rssAnonBytes() - bytes < 60e6);
   session.destroy();
   await answers();
+});
+
+test('reads no more acks of a client that does not read what confirms them', async () => {
+  const call = createRawClient(context, emulator.port);
+  await call('Publisher', 'Publish', publishRequest(exactTopic, ['one']));
+  const [one] = readPulled(await call('Subscriber', 'Pull', pullRequest(exact, 1)));
+  const bytes = rssAnonBytes();
+  const session = connectHttp2(`http://127.0.0.1:${emulator.port}`, { settings: { initialWindowSize: 0 } });
+  cleanups.push(() => session.destroy());
+  const stream = begin(session, 'Subscriber/StreamingPull');
+  stream.write(framed(Buffer.concat([encodeField(1, exact), Buffer.from([5 << 3, 60])])));
+  const ids = Array.from({ length: 20_000 }, () => encodeField(2, one?.ackId ?? ''));
+  const acks = framed(Buffer.concat(ids));
+  let readCount = 0;
+  const send = () =>
+    stream.write(acks, (error) => {
+      if (!error && ++readCount < 200) send();
+    });
+  send();
+  await until(() => readCount > 0);
+  for (let before = 0; readCount > before; ) {
+    before = readCount;
+    for (let count = 0; count < 20; count++) await answers();
+  }
+  assert.equal(stream.closed, false);
+  assert.ok(readCount < 100, `${readCount} requests of ${acks.length} bytes were read`);
+  assert.ok(rssAnonBytes() - bytes < 60e6);
+  session.destroy();
+  await answers();
+});
+
+test('keeps no large response for a stream that has received it', async () => {
+  const call = createRawClient(context, emulator.port);
+  const bytes = rssAnonBytes();
+  for (let count = 0; count < 12; count++) {
+    const stream = begin(openSession(), 'Subscriber/StreamingPull');
+    // Of max_outstanding_messages 1, so that each has one.
+    stream.write(framed(Buffer.concat([encodeField(1, large), Buffer.from([5 << 3, 60, 7 << 3, 1])])));
+    let received = 0;
+    stream.on('data', ({ length }: Buffer) => {
+      received += length;
+    });
+    await call('Publisher', 'Publish', publishRequest(largeTopic, ['x'.repeat(10_000_000)]));
+    await until(() => received > 10_000_000);
+  }
+  await until(async () => {
+    await answers();
+    return rssAnonBytes() - bytes < 60e6;
+  });
 });

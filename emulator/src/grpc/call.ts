@@ -142,6 +142,15 @@ export class StreamCall {
     this.#stream.write(framed, onSent);
   }
 
+  /** Reads nothing more for now: the client's sending stops by HTTP/2's flow control. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
   end(): void {
     this.#finish(okTrailers);
   }
@@ -164,7 +173,10 @@ export class StreamCall {
     if (stream.destroyed || stream.closed) return;
     this.#trailers = trailers;
     if (!stream.headersSent) endWith(stream, trailers);
-    else stream.end();
+    else {
+      stream.end();
+      stream.resume();
+    }
   }
 }
 

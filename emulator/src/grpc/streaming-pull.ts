@@ -3,7 +3,8 @@
  *
  * `opening` (until the first request names the subscription) → `open` → ended by the client (its leases then last until
  * their deadline), or failed with a status. At most one response is on its way into HTTP/2's flow control while the
- * next one fills; when both are full the stream wants nothing, so a slow client costs two responses of memory.
+ * next one fills; when both are full the stream wants nothing, so a slow client costs two responses of memory. Nor is
+ * anything read then of a client that goes on acking under exactly-once delivery and does not read what was confirmed.
  * A request without anything in it is the client's keepalive: protocol version 1 wants an empty response within 15 s
  * (nodejs-pubsub 6.3.0, message-stream.js), or the client drops the stream.
  */
@@ -17,15 +18,21 @@ import { limits } from '../broker/limits.ts';
 import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
 import { checkAckIds, checkDeadline } from '../methods/acks.ts';
-import { ackIdText, ReceivedMessages, readStreamRequest, type StreamRequest } from '../methods/wire.ts';
+import {
+  ackIdText,
+  ReceivedMessages,
+  readStreamRequest,
+  responseBytesMax,
+  type StreamRequest,
+} from '../methods/wire.ts';
 import { encodeField } from '../protobuf.ts';
 import type { StreamCall, StreamMethod, StreamReceiver } from './call.ts';
 
 /** A response is sent when it has this much, or when nothing more is there for it. */
 const responseBytes = 256 * 1024;
 const responseBufferBytes = 16 * 1024;
-/** With more than one message in it: by default gRPC clients, with an emulator Google's too, read 4 MiB at most. */
-const responseBytesMax = 3 * 1024 * 1024;
+/** A buffer that one large message made longer is not kept. */
+const keptBufferBytesMax = 4 * responseBytes;
 
 const streamDeadlineMsMin = 10_000;
 const streamDeadlineMsMax = limits.ackDeadlineSecondsMax * 1_000;
@@ -45,6 +52,8 @@ class PullStream implements Consumer, StreamReceiver {
   #deadlineMs = 0;
   #protocolVersion = 0;
   #isSending = false;
+  /** Confirmations for which neither response has room; until they have some, nothing more is read. */
+  #waiting: Buffer[] = [];
   #isClosed = false;
 
   constructor(broker: Broker, call: StreamCall) {
@@ -135,17 +144,28 @@ class PullStream implements Consumer, StreamReceiver {
       this.fail(error as Error);
       return;
     }
-    if (this.#isClosed) return;
     const { ackIds, acked, modifyIds, modified } = settled;
+    const fields: Buffer[] = [];
     if (acked.length > 0) {
-      this.#messages.addField(
-        encodeField(5, confirmation(ackIds, acked, { ok: 1, invalid: 2, unordered: 3 })),
-      );
+      fields.push(encodeField(5, confirmation(ackIds, acked, { ok: 1, invalid: 2, unordered: 3 })));
     }
     if (modified.length > 0) {
-      const fields = { ok: 1, invalid: 2, unordered: 2 };
-      this.#messages.addField(encodeField(3, confirmation(modifyIds, modified, fields)));
+      const outcomes = { ok: 1, invalid: 2, unordered: 2 };
+      fields.push(encodeField(3, confirmation(modifyIds, modified, outcomes)));
     }
+    if (!this.#isClosed) this.#addFields(Buffer.concat(fields));
+  }
+
+  #addFields(fields: Buffer): void {
+    if (this.#isFull(fields.length)) {
+      if (this.#isSending) {
+        this.#waiting.push(fields);
+        this.#call.pause();
+        return;
+      }
+      this.#send();
+    }
+    this.#messages.addField(fields);
     this.#sendNow();
   }
 
@@ -197,11 +217,19 @@ class PullStream implements Consumer, StreamReceiver {
     this.#isSending = true;
     this.#call.write(sent.takeFramed(), () => {
       this.#isSending = false;
-      this.#spare = sent;
+      if (sent.bufferBytes <= keptBufferBytesMax) this.#spare = sent;
       if (this.#isClosed) return;
       if (this.#messages.length > 0) this.#send();
+      if (this.#waiting.length > 0) this.#addWaiting();
       this.#subscription?.wake();
     });
+  }
+
+  #addWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#call.resume();
+    for (const fields of waiting) this.#addFields(fields);
   }
 
   fail(error: Error): void {

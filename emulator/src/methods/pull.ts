@@ -9,12 +9,10 @@ import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import type { Subscription } from '../broker/subscription.ts';
 import type { UnaryMethod } from './method.ts';
-import { ReceivedMessages, readPull } from './wire.ts';
+import { ReceivedMessages, readPull, responseBytesMax } from './wire.ts';
 
 const withoutDeadlineMs = 90_000;
 const beforeDeadlineMs = 1_000;
-/** Below the 4 MB that a gRPC client takes by default, unless one message is larger. */
-const responseBytesMax = 3 * 1024 * 1024;
 const responseBufferBytes = 64 * 1024;
 
 export function pull(broker: Broker): UnaryMethod {

@@ -176,6 +176,9 @@ export function ackIdText(id: AckId): string {
   return buffer.toString('latin1');
 }
 
+/** With more than one message in it: by default gRPC clients, with an emulator Google's too, read 4 MiB at most. */
+export const responseBytesMax = 3 * 1024 * 1024;
+
 /**
  * The received_messages of a PullResponse or StreamingPullResponse, field 1 of both, as they are added.
  * The buffer is used again after it was taken: what was taken has to be sent before the next `add()`.
@@ -185,6 +188,11 @@ export class ReceivedMessages {
   /** Of the response so far. */
   get length(): number {
     return this.#end - prefixBytes;
+  }
+
+  /** What it keeps in memory. */
+  get bufferBytes(): number {
+    return this.#buffer.length;
   }
 
   #end = prefixBytes;
