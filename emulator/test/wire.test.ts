@@ -163,6 +163,31 @@ test('takes acks in requests of up to 512 KiB, and refuses larger ones', async (
   await call('Subscriber', 'Acknowledge', request(idsMax));
 });
 
+test('names as many failed acks as a client takes in a status, and the connection goes on', async (context) => {
+  const { call } = await setUp(context, { enableExactlyOnceDelivery: true });
+  await call('Publisher', 'Publish', publishRequest(topic, Array(1_000).fill('x')));
+  const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1_000)));
+  assert.equal(pulled.length, 1_000);
+  const ids = pulled.map(({ ackId }) => encodeField(2, ackId));
+  const request = Buffer.concat([encodeField(1, subscription), ...ids]);
+  await call('Subscriber', 'Acknowledge', request);
+  await assert.rejects(call('Subscriber', 'Acknowledge', request), (error: ServiceError) => {
+    hasStatus(status.INVALID_ARGUMENT, '')(error);
+    const details = String(error.metadata.get('grpc-status-details-bin')[0]);
+    assert.equal(details.split('PERMANENT_FAILURE_INVALID_ACK_ID').length - 1, 66);
+    assert.ok(details.includes(pulled[0]?.ackId ?? 'none'));
+    return true;
+  });
+});
+
+test('cuts a text that quotes a long name', async (context) => {
+  const { call } = await setUp(context);
+  await assert.rejects(
+    call('Publisher', 'CreateTopic', encodeField(1, 'é'.repeat(100_000))),
+    hasStatus(status.INVALID_ARGUMENT, /^Invalid \[topics\] name: \(name=é{900,1000}/),
+  );
+});
+
 test('confirms acks on a stream under exactly-once delivery', async (context) => {
   const { emulator, call } = await setUp(context, { enableExactlyOnceDelivery: true });
   await call('Publisher', 'Publish', publishRequest(topic, ['one']));
