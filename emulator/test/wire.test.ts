@@ -188,6 +188,15 @@ test('cuts a text that quotes a long name', async (context) => {
   );
 });
 
+test('refuses a Pull that is longer than what it says', async (context) => {
+  const { call } = await setUp(context);
+  const request = Buffer.concat([pullRequest(subscription, 1), encodeField(15, 'x'.repeat(4_096))]);
+  await assert.rejects(
+    call('Subscriber', 'Pull', request),
+    hasStatus(status.INVALID_ARGUMENT, 'Request payload size exceeds the limit: 4096 bytes.'),
+  );
+});
+
 test('confirms acks on a stream under exactly-once delivery', async (context) => {
   const { emulator, call } = await setUp(context, { enableExactlyOnceDelivery: true });
   await call('Publisher', 'Publish', publishRequest(topic, ['one']));

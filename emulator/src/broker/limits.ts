@@ -48,6 +48,8 @@ export const bounds = {
    */
   leasesPerSubscription: 100_000,
   leasesPerBroker: 400_000,
+  /** Of a Pull, which is kept while it waits: a name and two numbers. */
+  pullRequestBytes: 4_096,
   /** What one commit holds, unless one publish is larger; what is over waits for the next. */
   commitBytes: 4 * 1024 * 1024,
   /** Publishes that wait for the next commit; over it RESOURCE_EXHAUSTED. */

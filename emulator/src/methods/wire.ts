@@ -1,7 +1,7 @@
 /** The requests that carry messages and acks: what is in them, found in their bytes. Field numbers from pubsub.proto. */
 import { type AckId, ackIdBytes, readAckId, writeAckId } from '../broker/ack-id.ts';
 import { invalid } from '../broker/errors.ts';
-import { limits } from '../broker/limits.ts';
+import { bounds, limits } from '../broker/limits.ts';
 import { messageFields, type NewMessage, readEntry, withoutBrokerFields } from '../broker/message.ts';
 import { FieldScanner, varintBytes, writeVarint } from '../protobuf.ts';
 import { prefixBytes, writePrefix } from './prefix.ts';
@@ -116,6 +116,7 @@ export interface PullRequest {
 }
 
 export function readPull(request: Buffer): PullRequest {
+  checkRequestBytes(request, bounds.pullRequestBytes);
   const scanner = new FieldScanner(request);
   const found: PullRequest = { subscription: '', isImmediate: false, messagesMax: 0 };
   while (scanner.next()) {
