@@ -1,7 +1,14 @@
 /** The push front: a pusher for every subscription that has an endpoint, from the start on and with every change. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Broker } from '../broker/broker.ts';
+import { SharedRoom } from '../broker/shared-room.ts';
 import { Pusher } from './pusher.ts';
+
+/**
+ * Of all endpoints together, and a third more where it is base64. While slow ones have all of it the others wait: until one
+ * answers, or its ack deadline passes.
+ */
+const underWayBytesMax = 64 * 1024 * 1024;
 
 export interface PushFront {
   /** Pushes nothing more. Resolves when what was under way is answered, or was cut off after `graceMs`. */
@@ -10,6 +17,7 @@ export interface PushFront {
 
 export function createPushFront(broker: Broker): PushFront {
   const pushers = new Map<number, Pusher>();
+  const room = new SharedRoom(underWayBytesMax);
   let isClosed = false;
 
   function follow(number: number): void {
@@ -20,7 +28,7 @@ export function createPushFront(broker: Broker): PushFront {
     if (isDeepStrictEqual(current?.settings, wanted)) return;
     void current?.close();
     pushers.delete(number);
-    if (subscription && wanted) pushers.set(number, new Pusher(broker, subscription, wanted));
+    if (subscription && wanted) pushers.set(number, new Pusher({ broker, room }, subscription, wanted));
   }
 
   broker.watch((change) => {

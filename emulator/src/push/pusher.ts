@@ -11,6 +11,7 @@ import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import type { Lease } from '../broker/lease.ts';
 import type { PushSettings } from '../broker/settings.ts';
+import type { SharedRoom } from '../broker/shared-room.ts';
 import type { Subscription } from '../broker/subscription.ts';
 import { Agent, sendRequest } from '../node-http.ts';
 import { PushWindow } from './push-window.ts';
@@ -20,7 +21,7 @@ import { createPushRequest } from './request.ts';
 const ackingStatuses = new Set([102, 200, 201, 202, 204]);
 
 /** Of one endpoint: beside the window, because messages may be large. */
-const underWayBytesMax = 32 * 1024 * 1024;
+const underWayBytesMax = 16 * 1024 * 1024;
 
 /** What an endpoint says besides its status is of no use; a longer answer ends the connection. */
 const answerBytesMax = 64 * 1024;
@@ -31,6 +32,7 @@ export class Pusher implements Consumer {
   readonly settings: PushSettings;
   #broker: Broker;
   #subscription: Subscription;
+  #room: SharedRoom;
   #window: PushWindow;
   #agent: HttpAgent;
   #isHttps: boolean;
@@ -41,8 +43,14 @@ export class Pusher implements Consumer {
   #isClosed = false;
   #idle = Promise.withResolvers<void>();
 
-  constructor(broker: Broker, subscription: Subscription, settings: PushSettings) {
+  /** `room` has the bytes of all endpoints. */
+  constructor(
+    { broker, room }: { broker: Broker; room: SharedRoom },
+    subscription: Subscription,
+    settings: PushSettings,
+  ) {
     this.#broker = broker;
+    this.#room = room;
     this.#subscription = subscription;
     this.settings = settings;
     this.#window = new PushWindow(() => performance.now());
@@ -57,8 +65,12 @@ export class Pusher implements Consumer {
 
   wants(bytes: number): boolean {
     if (this.#isClosed || this.#pause) return false;
-    if (this.#underWay.size === 0) return true;
-    return this.#underWay.size < this.#window.size && this.#underWayBytes + bytes <= underWayBytesMax;
+    const { size } = this.#underWay;
+    if (size > 0 && (size >= this.#window.size || this.#underWayBytes + bytes > underWayBytesMax))
+      return false;
+    if (this.#room.has(bytes)) return true;
+    this.#room.wakeWhenFree(this.#subscription);
+    return false;
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
@@ -80,6 +92,7 @@ export class Pusher implements Consumer {
     }
     this.#underWay.set(lease, request);
     this.#underWayBytes += lease.bytes;
+    this.#room.take(lease.bytes);
     if (request) this.#settleBy(request, settle);
   }
 
@@ -129,6 +142,7 @@ export class Pusher implements Consumer {
     if (!this.#underWay.has(lease) || this.#underWay.get(lease) !== request) return false;
     this.#underWay.delete(lease);
     this.#underWayBytes -= lease.bytes;
+    this.#room.giveBack(lease.bytes);
     if (this.#underWay.size === 0 && this.#isClosed) this.#end();
     return true;
   }
