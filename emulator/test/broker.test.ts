@@ -180,6 +180,25 @@ for (const isOrdered of [false, true]) {
   });
 }
 
+test('keeps the backoff of a retry policy when the dead-letter topic is gone', async (context) => {
+  const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+  const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 1_000 };
+  const { broker, clock, publish, pull, nack } = await setUp(context, { deadLetterPolicy, retryPolicy });
+  await broker.topics.delete(deadTopic);
+  await publish(['poison']);
+  for (let attempt = 1; attempt <= 7; attempt++) {
+    const delivered = await pull();
+    assert.deepEqual(
+      delivered.map(({ attempts }) => attempts),
+      [attempt],
+    );
+    nack(delivered);
+    await until(() => [...broker.subscriptions.get(name).leases.values()][0]?.state !== 'forwarding');
+    assert.deepEqual(await pull(), []);
+    clock.advance(1_020);
+  }
+});
+
 test('under exactly-once delivery says which acks do not count', async (context) => {
   const { clock, publish, pull, ack, nack } = await setUp(context, { isExactlyOnce: true });
   await publish(['one'], ['two']);

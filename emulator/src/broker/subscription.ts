@@ -250,13 +250,16 @@ export class Subscription implements LeaseOwner {
     lease.consumer = undefined;
     const queue = this.leases.queueOf(lease);
     if (queue) this.#takeBack(queue, lease);
-    const { deadLetterPolicy, retryPolicy } = this.settings;
+    const { deadLetterPolicy } = this.settings;
     if (deadLetterPolicy && lease.attempts >= deadLetterPolicy.attemptsMax) {
       lease.state = 'forwarding';
       void this.#forward(lease);
-      return;
-    }
-    const waitMs = backoffMs(retryPolicy, lease.attempts);
+    } else this.#deliverAgain(lease);
+  }
+
+  /** At once, or after the retry policy's backoff. */
+  #deliverAgain(lease: Lease): void {
+    const waitMs = backoffMs(this.settings.retryPolicy, lease.attempts);
     if (waitMs === 0) this.#delivery.redeliver(lease);
     else {
       lease.state = 'waiting';
@@ -280,7 +283,7 @@ export class Subscription implements LeaseOwner {
     const isForwarded = await this.#deps.forward(this, lease).catch(() => false);
     if (lease.state !== 'forwarding') return;
     if (isForwarded) this.#finish(lease);
-    else this.#delivery.redeliver(lease);
+    else this.#deliverAgain(lease);
     this.#settled();
   }
 
