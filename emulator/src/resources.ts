@@ -68,12 +68,10 @@ export function readSubscription(resource: Resource): SubscriptionInput {
     filter: resource.filter as string | undefined,
     // A policy without a ttl: never. Without a policy: the default.
     expirationMs: expiration ? (msOf(expiration.ttl) ?? null) : undefined,
-    deadLetterPolicy: deadLetter?.deadLetterTopic
-      ? {
-          topic: textOf(deadLetter.deadLetterTopic),
-          attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
-        }
-      : undefined,
+    deadLetterPolicy: deadLetter && {
+      topic: textOf(deadLetter.deadLetterTopic),
+      attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
+    },
     push: readPushConfig(resource.pushConfig),
     retryPolicy: retry && {
       minimumBackoffMs: msOf(retry.minimumBackoff),

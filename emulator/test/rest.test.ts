@@ -148,6 +148,22 @@ test('creates, updates, detaches and deletes a subscription', async (context) =>
   await refuses(call, `DELETE ${name}`, undefined, [404, 'NOT_FOUND', 'Subscription does not exist']);
 });
 
+test('refuses a dead-letter policy without a topic, and takes one away by an empty one', async (context) => {
+  const { call } = await setUp(context, { deadLetterPolicy: { deadLetterTopic: topic } });
+  const notFound: [number, string, string] = [404, 'NOT_FOUND', 'Dead letter topic not found'];
+  const deadLetterPolicy = { maxDeliveryAttempts: 5 };
+  await refuses(call, `PUT ${subscription}-2`, { topic, deadLetterPolicy }, notFound);
+  await refuses(call, `GET ${subscription}-2`, undefined, [404, 'NOT_FOUND', /does not exist/]);
+  const update = (policy: Json) => ({
+    subscription: { deadLetterPolicy: policy },
+    updateMask: 'deadLetterPolicy',
+  });
+  await refuses(call, `PATCH ${subscription}`, update(deadLetterPolicy), notFound);
+  const kept = { deadLetterTopic: topic, maxDeliveryAttempts: 5 };
+  assert.deepEqual((await call(`GET ${subscription}`)).json.deadLetterPolicy, kept);
+  assert.equal((await call(`PATCH ${subscription}`, update({}))).json.deadLetterPolicy, undefined);
+});
+
 test('publishes, pulls, modifies the ack deadline and acknowledges', async (context) => {
   const { emulator, call } = await setUp(context);
   const messages = [

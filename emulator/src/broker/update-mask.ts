@@ -41,6 +41,9 @@ export function maskSubscription(
     const key = subscriptionFields[path] as Exclude<SubscriptionKey, 'name' | 'topic'>;
     Object.assign(changed, { [key]: input[key] });
   }
+  const { deadLetterPolicy } = changed;
+  // An empty policy takes away what there was, as none does.
+  if (deadLetterPolicy?.topic === '' && deadLetterPolicy.attemptsMax === 0) delete changed.deadLetterPolicy;
   return changed;
 }
 
