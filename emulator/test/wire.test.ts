@@ -282,6 +282,25 @@ test('tells its health over gRPC and HTTP on the same port', async (context) => 
   }
 });
 
+test('tells those who watch its health that it closes', async (context) => {
+  const { emulator } = await setUp(context);
+  const client = new Client(`127.0.0.1:${emulator.port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  const path = '/grpc.health.v1.Health/Watch';
+  const [all, unknown] = ['', 'nobody'].map((service) =>
+    client.makeServerStreamRequest(path, asBytes, asBytes, encodeField(1, service)),
+  );
+  const states = async (stream: typeof all) => (await stream?.toArray())?.map((state: Buffer) => state[1]);
+  const told = Promise.all([states(all), states(unknown)]);
+  const known = [all, unknown].map((stream) => once(stream as NonNullable<typeof stream>, 'metadata'));
+  await Promise.all(known);
+  await emulator.close();
+  assert.deepEqual(await told, [
+    [1, 2],
+    [3, 3],
+  ]);
+});
+
 test('stays up under nonsense: random bytes, half a preface, HTTP/2 that is no gRPC', async (context) => {
   const { emulator, call } = await setUp(context);
   for (const bytes of ['P', 'PRI * HTTP/2.0\r\n', '\x16\x03\x01\x02', 'GET', '\0'.repeat(1_000)]) {

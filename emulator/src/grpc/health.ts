@@ -15,24 +15,45 @@ export function isHealthPath(path: string): boolean {
   return path.startsWith('/grpc.health.v1.Health/');
 }
 
-export function healthMethods(isServing: () => boolean): {
+export interface Health {
   unary: [path: string, UnaryMethod][];
   streams: [path: string, StreamMethod][];
-} {
-  const state = () => (isServing() ? serving : notServing);
+  /** It serves no more: tells those who watch, and ends their streams. */
+  drain(): void;
+}
+
+export function createHealth(): Health {
+  let isServing = true;
+  /** Each tells its client the state, and ends when that is the last. */
+  const watchers = new Set<() => void>();
+  const state = () => (isServing ? serving : notServing);
   const check: UnaryMethod = (request) => {
     if (known.has(serviceOf(request))) return state();
     throw new StatusError('NOT_FOUND', 'unknown service');
   };
-  const watch: StreamMethod = (call) => ({
-    receive: (request) =>
-      call.write(frame(known.has(serviceOf(request)) ? state() : serviceUnknown), () => {}),
-    end() {},
-    cancel() {},
-  });
+  const watch: StreamMethod = (call) => {
+    let isKnown = false;
+    const tell = () => {
+      call.write(frame(isKnown ? state() : serviceUnknown), () => {});
+      if (!isServing) call.end();
+    };
+    return {
+      receive(request) {
+        isKnown = known.has(serviceOf(request));
+        watchers.add(tell);
+        tell();
+      },
+      end() {},
+      cancel: () => watchers.delete(tell),
+    };
+  };
   return {
     unary: [['/grpc.health.v1.Health/Check', check]],
     streams: [['/grpc.health.v1.Health/Watch', watch]],
+    drain() {
+      isServing = false;
+      for (const tell of watchers) tell();
+    },
   };
 }
 

@@ -19,7 +19,7 @@ import type { UnaryMethod } from '../methods/method.ts';
 import { pathOf } from '../methods/protos.ts';
 import { StatusError } from '../methods/status.ts';
 import { answerUnary, endWith, StreamCall, type StreamMethod } from './call.ts';
-import { healthMethods, isHealthPath } from './health.ts';
+import { createHealth, isHealthPath } from './health.ts';
 import { streamingPull } from './streaming-pull.ts';
 import { trailersOf } from './trailers.ts';
 
@@ -50,7 +50,7 @@ export interface GrpcFrontDeps {
 
 export function createGrpcFront({ broker, methods, faults }: GrpcFrontDeps): GrpcFront {
   let isDraining = false;
-  const health = healthMethods(() => !isDraining);
+  const health = createHealth();
   const unary = new Map<string, UnaryMethod>([...methods, ...health.unary]);
   const streams = new Map<string, StreamMethod>([
     [streamingPullPath, streamingPull(broker)],
@@ -92,6 +92,7 @@ export function createGrpcFront({ broker, methods, faults }: GrpcFrontDeps): Grp
     connect: (socket) => server.emit('connection', socket),
     drain() {
       isDraining = true;
+      health.drain();
     },
     close: (graceMs) => closeSessions(sessions, graceMs),
   };
