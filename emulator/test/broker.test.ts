@@ -262,7 +262,13 @@ test('refuses a filter with the position of what does not fit', async (context) 
     refusal('INVALID_ARGUMENT', /parentheses/),
   );
   await assert.rejects(create(`attributes:${'a'.repeat(246)}`), refusal('INVALID_ARGUMENT', /at most 256/));
-  await create('hasPrefix(attributes."x/y", "a\\u0062") OR (attributes.b != "1" AND -attributes:c)');
+  await assert.rejects(
+    create('attributes.a = "b\\U00110000"'),
+    refusal('INVALID_ARGUMENT', /\\U00110000 was not expected at position 17/),
+  );
+  await create(
+    'hasPrefix(attributes."x/y", "a\\u0062\\U0010FFFF") OR (attributes.b != "1" AND -attributes:c)',
+  );
 });
 
 test('goes back to a snapshot: what was unacked then, and all that came since', async (context) => {

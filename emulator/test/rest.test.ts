@@ -540,6 +540,18 @@ test('gives a pull an empty answer a second before the X-Server-Timeout of its c
   assert.ok(performance.now() - started < 30_000, 'it waited as without a deadline');
 });
 
+test('waits for a message as long as a client wants that waits for 30 days', async (context) => {
+  const { emulator, call } = await setUp(context);
+  const headers = { 'x-server-timeout': '2592000' };
+  let isAnswered = false;
+  const waiting = call(`POST ${subscription}:pull`, { maxMessages: 1 }, headers).finally(() => {
+    isAnswered = true;
+  });
+  await until(() => isAnswered || emulator.broker.backlog()[0]?.consumerCount === 1);
+  await call(`POST ${topic}:publish`, { messages: [{ data: base64('one') }] });
+  assert.deepEqual(textsOf(await waiting), ['one']);
+});
+
 test('ends waiting pulls with UNAVAILABLE when it closes, and answers them', async (context) => {
   const { emulator, call } = await setUp(context);
   const waiting = refuses(call, `POST ${subscription}:pull`, { maxMessages: 1 }, [

@@ -47,7 +47,7 @@ function tokens(text: string): Token[] {
     const token = word ?? string ?? sign;
     if (token === undefined) break;
     const kind = word !== undefined ? 'word' : string !== undefined ? 'string' : 'sign';
-    const value = kind === 'string' ? unquote(token) : token;
+    const value = kind === 'string' ? unquote(token, begin + all.length - token.length) : token;
     found.push({ kind, text: value, at: begin + all.length - token.length });
   }
   found.push({ kind: 'end', text: 'the end', at: text.length });
@@ -60,15 +60,22 @@ function leadingSpace(text: string, from: number): number {
 
 const escapes: Record<string, string> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', v: '\v', a: '\x07' };
 
-function unquote(quoted: string): string {
+/** Of Unicode. */
+const codePointMax = 0x10_ffff;
+
+/** `at`: where it begins in the filter. */
+function unquote(quoted: string, at: number): string {
   return quoted
     .slice(1, -1)
     .replaceAll(
-      /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|([0-7]{3})|(.))/gisu,
-      (_, hex, short, long, octal, one) => {
+      /\\(?:[xX]([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{3})|(.))/gsu,
+      (whole, hex, short, long, octal, one, offset) => {
         if (octal) return String.fromCodePoint(Number.parseInt(octal, 8));
         const code = hex ?? short ?? long;
-        return code ? String.fromCodePoint(Number.parseInt(code, 16)) : (escapes[one] ?? one);
+        if (!code) return escapes[one] ?? one;
+        const point = Number.parseInt(code, 16);
+        if (point > codePointMax) throw unexpected(whole, at + 1 + offset);
+        return String.fromCodePoint(point);
       },
     );
 }

@@ -3,6 +3,7 @@
  * before the client's deadline, or after 89 s when there is none, as Google's emulator does.
  */
 import type { Broker } from '../broker/broker.ts';
+import { systemClock } from '../broker/clock.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import { invalid } from '../broker/errors.ts';
 import type { Lease } from '../broker/lease.ts';
@@ -23,13 +24,13 @@ export function pull(broker: Broker): UnaryMethod {
     if (messagesMax < 0) throw invalid('max_messages must be positive');
     const consumer = new PullConsumer(broker, subscription, { messagesMax, isImmediate });
     const waitMs = call.deadlineMs === undefined ? withoutDeadlineMs : call.deadlineMs - Date.now();
-    const timer = setTimeout(() => consumer.finish(), Math.max(0, waitMs - beforeDeadlineMs));
+    const cancelWait = systemClock.wakeIn(Math.max(0, waitMs - beforeDeadlineMs), () => consumer.finish());
     call.onCancel = () => consumer.finish();
     subscription.addConsumer(consumer);
     try {
       return await consumer.response;
     } finally {
-      clearTimeout(timer);
+      cancelWait();
       subscription.removeConsumer(consumer);
     }
   };
