@@ -5,10 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 
-const [main, mainTs] = ['main.js', 'main.ts'].map((name) => join(import.meta.dirname, '../src', name)) as [
-  string,
-  string,
-];
+const main = join(import.meta.dirname, '../src/main.js');
 const tell = `data:text/javascript,process.once('exit', () => console.log(process.moduleLoadList.join()))`;
 
 test('loads what strips types at its first start only', () => {
@@ -18,12 +15,4 @@ test('loads what strips types at its first start only', () => {
     return output.includes('internal/deps/amaro');
   });
   assert.deepEqual({ first, second }, { first: true, second: false });
-});
-
-test('starts by the name of the other services’ entries too', () => {
-  const [help, same] = [main, mainTs].map((entry) =>
-    execFileSync(process.execPath, [entry, '--help']).toString(),
-  );
-  assert.match(help ?? '', /--data-dir/);
-  assert.equal(same, help);
 });

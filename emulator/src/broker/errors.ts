@@ -9,8 +9,7 @@ export type RefusalCode =
   | 'RESOURCE_EXHAUSTED'
   | 'UNIMPLEMENTED'
   | 'UNAVAILABLE'
-  | 'DATA_LOSS'
-  | 'INTERNAL';
+  | 'DATA_LOSS';
 
 export class Refusal extends Error {
   override name = 'Refusal';
