@@ -153,7 +153,8 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal, err 
   clearTimeout(giveUp);
   await readModelUpdater.close();
   await server.close();
-  await mongo.close();
+  // One that does not answer would be waited for.
+  if (!stopping.signal.aborted) await mongo.close();
   await pubsub.close();
   await tracing?.close();
   logger.info('drained');
