@@ -49,9 +49,9 @@ describe('setup.sh', () => {
       'docker build --target writer --tag assessment.local/writer:0.1.0 .',
       'k3d image import assessment.local/api:0.1.0 assessment.local/writer:0.1.0 --cluster assessment',
       'kubectl --context k3d-assessment apply -k k8s',
+      `${k} wait --for=condition=complete job.batch/declare-topics --timeout`,
       `${k} rollout status deployment.apps/api --timeout`,
       `${k} rollout status statefulset.apps/pubsub-emulator --timeout`,
-      `${k} wait --for=condition=complete job.batch/declare-topics --timeout`,
       'curl -fsS -o /dev/null --max-time 5 -H Host: assessment.local http://127.0.0.1/readyz',
     ];
     // What is left of the time differs from run to run.

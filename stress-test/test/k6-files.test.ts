@@ -101,7 +101,7 @@ describe("the audit of k6's files", { ...needs('mongodb') }, () => {
   });
 
   test('Ctrl-C ends it while it waits', async () => {
-    await storeOnly([]);
+    await storeOnly([createId(-1)]);
     await using audit = await startAudit(mongoDb.uri, writeFiles(requests), '5m');
     await until(audit.output, (output) => output.includes('waiting until what was confirmed is stored'));
     await pressCtrlC(audit.pid());
