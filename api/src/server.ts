@@ -6,6 +6,7 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { onEnd } from './answer-end.ts';
@@ -181,7 +182,9 @@ const connectionFailures: Record<string, [FailureCode, string]> = {
 };
 
 function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex, onRefused: OnRefused): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // A connection that a browser opened ahead and did not need is no request, late or not.
+  const isUnused = (socket as Socket).bytesRead === 0;
+  if (error.code === 'ECONNRESET' || !socket.writable || isUnused) {
     socket.destroy();
     return;
   }

@@ -9,8 +9,15 @@ const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const last = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
 const answer = (_request: unknown, response: ServerResponse) => response.end('ok');
 
-function serve(listener: RequestListener, timeouts: ListenOptions['timeouts'] = {}) {
-  return listen(listener, { host: '127.0.0.1', port: 0, connectionsMax: 10, timeouts });
+/** @param refused is told of what is refused before the listener. */
+function serve(listener: RequestListener, timeouts: ListenOptions['timeouts'] = {}, refused: string[] = []) {
+  return listen(listener, {
+    host: '127.0.0.1',
+    port: 0,
+    connectionsMax: 10,
+    timeouts,
+    onRefused: (code) => refused.push(code),
+  });
 }
 
 test('closes when a request that is answered late leaves a connection that would stay open', async () => {
@@ -65,6 +72,19 @@ for (const [what, first, then] of slow) {
     await server.close();
   });
 }
+
+test('a connection without a request is closed without a word, and counts as none', async () => {
+  const refused: string[] = [];
+  const server = await serve(() => {}, { headersMs: 200, requestMs: 300, checkIntervalMs: 50 }, refused);
+  const socket = await openSocket(at(server));
+  assert.equal(await readToEnd(socket), '');
+  assert.deepEqual(refused, []);
+  const late = await openSocket(at(server));
+  late.write('G');
+  assert.match(await readToEnd(late), /^HTTP\/1\.1 408 /);
+  assert.deepEqual(refused, ['request_timeout']);
+  await server.close();
+});
 
 test('an answer that its client does not read is given up', async () => {
   const closed = Promise.withResolvers<void>();
