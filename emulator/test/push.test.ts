@@ -159,18 +159,24 @@ test('leaves out an ordering key that is no header, and pushes what follows', as
   );
 });
 
-test('takes what cannot be sent as a nack: the dead-letter topic gets it', async (context) => {
+/** Five attempts without a pause between them, and then the dead-letter topic. */
+async function setUpDeadLetters(context: TestContext, pushEndpoint: string) {
   const emulator = await startEmulator(context);
   const client = createClient(context, emulator);
   const [topic] = await client.createTopic('orders');
   const [deadLetterTopic] = await client.createTopic('dead');
   const [dead] = await client.createSubscription(deadLetterTopic, 'dead-letters');
   await client.createSubscription(topic, 'pushed', {
-    // No request is made to a user whose name is not percent-encoded.
-    pushConfig: { pushEndpoint: 'http://100%@127.0.0.1:9/push' },
+    pushConfig: { pushEndpoint },
     deadLetterPolicy: { deadLetterTopic: deadLetterTopic.name, maxDeliveryAttempts: 5 },
     retryPolicy: { minimumBackoff: { seconds: 0 }, maximumBackoff: { seconds: 0 } },
   });
+  return { emulator, topic, dead };
+}
+
+test('takes what cannot be sent as a nack: the dead-letter topic gets it', async (context) => {
+  // No request is made to a user whose name is not percent-encoded.
+  const { emulator, topic, dead } = await setUpDeadLetters(context, 'http://100%@127.0.0.1:9/push');
   await topic.publishMessage({ data: Buffer.from('one') });
   const [message] = await once(dead, 'message');
   message.ack();
@@ -223,16 +229,7 @@ test('loses nothing while the endpoint is away', async (context) => {
 
 test('forwards to the dead-letter topic after as many attempts as the policy says', async (context) => {
   const endpoint = await startEndpoint(context, answerWith(500));
-  const emulator = await startEmulator(context);
-  const client = createClient(context, emulator);
-  const [topic] = await client.createTopic('orders');
-  const [deadLetterTopic] = await client.createTopic('dead');
-  const [dead] = await client.createSubscription(deadLetterTopic, 'dead-letters');
-  await client.createSubscription(topic, 'pushed', {
-    pushConfig: { pushEndpoint: endpoint.url },
-    deadLetterPolicy: { deadLetterTopic: deadLetterTopic.name, maxDeliveryAttempts: 5 },
-    retryPolicy: { minimumBackoff: { seconds: 0 }, maximumBackoff: { seconds: 0 } },
-  });
+  const { topic, dead } = await setUpDeadLetters(context, endpoint.url);
   await topic.publishMessage({ data: Buffer.from('poison') });
   const [message] = await once(dead, 'message');
   message.ack();

@@ -20,8 +20,8 @@ export const help = `Measures the system side by side with what it is compared w
 Rows:
 ${rowNames.map((row) => `  ${row.padEnd(16)}${titles[row]}`).join('\n')}
 
-Needs wrk, for two rows k6, and for one Google's emulator. Everything runs on this machine, on free ports of loopback, in folders of its own
-that are removed at the end, up to 15 GB of TMPDIR. Ctrl-C ends all that was started.
+Needs wrk, for two rows k6, and for one Google's emulator. Everything runs on this machine, on free ports of loopback,
+in folders of its own that are removed at the end, up to 15 GB of TMPDIR. Ctrl-C ends all that was started.
 Exit code: 0 measured, whether or not a figure reaches what it must; 1 a run failed; 2 bad usage, or a part is not
 there; 130 stopped by Ctrl-C or SIGTERM.
 
