@@ -194,8 +194,20 @@ export function encodeEnvelope(writes: readonly Write[]): Buffer {
   return builder.encode();
 }
 
-/** @throws UnreadableEnvelope for anything that `encodeEnvelope` would not have made, now or in version 1. */
+/** An envelope that was read and found sound. It holds its packed writes as bytes; each call of `writes` makes them anew. */
+export interface ReadableEnvelope {
+  /** Of its writes. */
+  count: number;
+  writes(): Write[];
+}
+
+/** The writes of `readEnvelope`. @throws UnreadableEnvelope as that. */
 export function decodeEnvelope(data: Uint8Array): Write[] {
+  return readEnvelope(data).writes();
+}
+
+/** @throws UnreadableEnvelope for anything that `encodeEnvelope` would not have made, now or in version 1. */
+export function readEnvelope(data: Uint8Array): ReadableEnvelope {
   if (data.length > envelopeBytesMax) {
     throw new UnreadableEnvelope(`an envelope holds at most ${envelopeBytesMax} bytes, got ${data.length}`);
   }
@@ -209,7 +221,12 @@ export function decodeEnvelope(data: Uint8Array): Write[] {
   const result = envelopeSchema.safeParse(document);
   if (result.success) {
     const envelope = result.data;
-    return envelope.v === 1 ? envelope.writes : [...unpack(envelope.writes), ...envelope.records];
+    if (envelope.v === 1) return { count: envelope.writes.length, writes: () => envelope.writes };
+    const { writes, records } = envelope;
+    return {
+      count: writes.length / packed.bytes + records.length,
+      writes: () => [...unpack(writes), ...records],
+    };
   }
   const issue = result.error.issues[0];
   throw new UnreadableEnvelope(`${issue?.path.join('.') || 'envelope'}: ${issue?.message}`);

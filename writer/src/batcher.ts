@@ -6,11 +6,11 @@
  * stops (`drain`). An envelope over a limit by itself is a batch of its own. No I/O; what is collected is
  * bounded by the subscriber's flow control.
  */
-import type { Write } from '@assessment/api/envelope';
+import type { ReadableEnvelope } from '@assessment/api/envelope';
 
-/** A decoded envelope, with what is needed to answer the broker for it. */
+/** An envelope that was read, with what is needed to answer the broker for it. */
 export interface LeasedEnvelope<Message> {
-  writes: Write[];
+  envelope: ReadableEnvelope;
   bytes: number;
   message: Message;
 }
@@ -23,7 +23,7 @@ export interface BatcherOptions<Message> {
   writesMax: number;
   bytesMax: number;
   ageMaxMs: number;
-  onBatch: (batch: LeasedEnvelope<Message>[], reason: FlushReason) => void;
+  onBatch: (batch: LeasedEnvelope<Message>[], writes: number, reason: FlushReason) => void;
   /** The clock; tests bring their own. */
   timers?: {
     setTimeout: (callback: () => void, delayMs: number) => unknown;
@@ -32,7 +32,7 @@ export interface BatcherOptions<Message> {
 }
 
 export interface Batcher<Message> {
-  add(envelope: LeasedEnvelope<Message>): void;
+  add(leased: LeasedEnvelope<Message>): void;
   /** Hands on what is held, whatever its size. */
   drain(): void;
 }
@@ -48,20 +48,21 @@ export function createBatcher<Message>(options: BatcherOptions<Message>): Batche
     timers.clearTimeout(timer as never);
     if (batch.length === 0) return;
     const full = batch;
+    const count = writes;
     batch = [];
     writes = 0;
     bytes = 0;
-    options.onBatch(full, reason);
+    options.onBatch(full, count, reason);
   }
 
   return {
-    add(envelope) {
-      if (writes + envelope.writes.length > options.writesMax) flush('count');
-      else if (bytes + envelope.bytes > options.bytesMax) flush('bytes');
+    add(leased) {
+      if (writes + leased.envelope.count > options.writesMax) flush('count');
+      else if (bytes + leased.bytes > options.bytesMax) flush('bytes');
       if (batch.length === 0) timer = timers.setTimeout(() => flush('age'), options.ageMaxMs);
-      batch.push(envelope);
-      writes += envelope.writes.length;
-      bytes += envelope.bytes;
+      batch.push(leased);
+      writes += leased.envelope.count;
+      bytes += leased.bytes;
       if (writes >= options.writesMax) flush('count');
       else if (bytes >= options.bytesMax) flush('bytes');
     },

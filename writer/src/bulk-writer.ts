@@ -34,10 +34,11 @@ export interface BulkWriterOptions {
 
 export interface BulkWriter {
   /**
-   * Resolves when each of `writes` is stored or refused for its content.
+   * Resolves when each of `writes` is stored or refused for its content. They are taken when it is their turn, so that
+   * what waits for it can be what makes them.
    * @throws Abandoned when `signal` was aborted before that.
    */
-  store(writes: Write[]): Promise<Refusal[]>;
+  store(writes: Iterable<Write>): Promise<Refusal[]>;
   /** Runs `operation` in a place of its own among the bounded operations. @throws Abandoned as `store`. */
   run<T>(operation: () => Promise<T>): Promise<T>;
   /** In MongoDB now, without those that pause before the next try; and those that wait for a place. */
@@ -117,7 +118,7 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
   }
 
   return {
-    store: (writes) => limit(() => storeAll(writes)),
+    store: (writes) => limit(() => storeAll([...writes])),
     run: (operation) => limit(() => inMongoDb(operation)),
     operations: () => ({ active, waiting: limit.pendingCount }),
   };

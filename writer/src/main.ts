@@ -88,7 +88,7 @@ const writer = createWriter({
     onStoring(messages, writes) {
       const traced = tracing.startStore(
         messages.map(({ attributes }) => attributes ?? {}),
-        writes.length,
+        writes,
       );
       return traced.end;
     },

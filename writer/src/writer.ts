@@ -1,11 +1,16 @@
 /**
- * The way of an envelope through the writer: leased → decoded → batched → stored → acknowledged.
+ * The way of an envelope through the writer: leased → read → batched → its writes made and stored → acknowledged.
  *
  * Each message ends in exactly one of three ways. `ack`: all its writes are stored and journaled, or it is
  * confirmed in the dead-letter topic. `nack`: the process is stopping, another writer gets it. Neither,
  * when the process dies: the lease runs out, and the broker delivers it again.
  */
-import { decodeEnvelope, UnreadableEnvelope, type Write } from '@assessment/api/envelope';
+import {
+  type ReadableEnvelope,
+  readEnvelope,
+  UnreadableEnvelope,
+  type Write,
+} from '@assessment/api/envelope';
 import { Abandoned } from './abandoned.ts';
 import { type Batcher, createBatcher, type FlushReason, type LeasedEnvelope } from './batcher.ts';
 import type { BulkWriter, Refusal } from './bulk-writer.ts';
@@ -26,7 +31,7 @@ export interface WriterOptions {
   batch: { writesMax: number; bytesMax: number; ageMaxMs: number };
   onBatch?: (writes: number, reason: FlushReason) => void;
   /** Told of each batch before it is stored; what it returns is called afterwards. */
-  onStoring?: (messages: DeadMessage[], writes: Write[]) => (error?: unknown) => void;
+  onStoring?: (messages: DeadMessage[], writes: number) => (error?: unknown) => void;
   onSettled?: (outcome: (typeof outcomes)[number], message: DeadMessage) => void;
 }
 
@@ -40,9 +45,8 @@ export function createWriter(options: WriterOptions): Writer {
   const underWay = new Set<Promise<void>>();
   const batcher: Batcher<LeasedMessage> = createBatcher({
     ...options.batch,
-    onBatch(batch, reason) {
-      const writes = batch.flatMap((envelope) => envelope.writes);
-      options.onBatch?.(writes.length, reason);
+    onBatch(batch, writes, reason) {
+      options.onBatch?.(writes, reason);
       track(storeBatch(batch, writes));
     },
   });
@@ -54,26 +58,35 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   function receive(message: LeasedMessage): void {
-    let writes: Write[];
+    let envelope: ReadableEnvelope;
     try {
-      writes = decodeEnvelope(message.data);
+      envelope = readEnvelope(message.data);
     } catch (error) {
       // Not thrown: the client would take it, and hold the lease for ever.
       const settled = error instanceof UnreadableEnvelope;
       track(settled ? sendToDeadLetter(message, error.message) : Promise.reject(error));
       return;
     }
-    batcher.add({ writes, bytes: message.data.length, message });
+    batcher.add({ envelope, bytes: message.data.length, message });
   }
 
-  async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], writes: Write[]): Promise<void> {
+  async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], count: number): Promise<void> {
     let refusals: Refusal[];
+    const writesOf: Write[][] = [];
+    // When it is the batch's turn: as documents, what waits would be four times as large, and the collector's work.
+    function* makeWrites() {
+      for (const { envelope } of batch) {
+        const writes = envelope.writes();
+        writesOf.push(writes);
+        yield* writes;
+      }
+    }
     const onEnded = options.onStoring?.(
       batch.map(({ message }) => message),
-      writes,
+      count,
     );
     try {
-      refusals = await options.bulkWriter.store(writes);
+      refusals = await options.bulkWriter.store(makeWrites());
       onEnded?.();
     } catch (error) {
       onEnded?.(error);
@@ -85,8 +98,8 @@ export function createWriter(options: WriterOptions): Writer {
       refusals.map(({ write, reason }) => [write, `${write._id.toHexString()}: ${reason}`]),
     );
     const poison: Promise<void>[] = [];
-    for (const { writes: own, message } of batch) {
-      const refused = reasons.size > 0 ? own.filter((write) => reasons.has(write)) : [];
+    for (const [index, { message }] of batch.entries()) {
+      const refused = reasons.size > 0 ? (writesOf[index] ?? []).filter((write) => reasons.has(write)) : [];
       if (refused.length === 0) {
         message.ack();
         options.onSettled?.('stored', message);

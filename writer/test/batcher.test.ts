@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { createWrites } from '@assessment/api/envelope';
+import { createWrites, encodeEnvelope, readEnvelope } from '@assessment/api/envelope';
 import { type BatcherOptions, createBatcher, type FlushReason } from '../src/batcher.ts';
 
 function collect(context: TestContext, limits: Partial<BatcherOptions<string>> = {}) {
@@ -10,11 +10,12 @@ function collect(context: TestContext, limits: Partial<BatcherOptions<string>> =
     writesMax: 15,
     bytesMax: 10_000,
     ageMaxMs: 20,
-    onBatch: (batch, reason) => flushed.push({ messages: batch.map(({ message }) => message), reason }),
+    onBatch: (batch, _writes, reason) =>
+      flushed.push({ messages: batch.map(({ message }) => message), reason }),
     ...limits,
   });
   const add = (message: string, bytes = 100) =>
-    batcher.add({ writes: createWrites(new Date()), bytes, message });
+    batcher.add({ envelope: readEnvelope(encodeEnvelope(createWrites(new Date()))), bytes, message });
   return { add, drain: batcher.drain, flushed, tick: (ms: number) => context.mock.timers.tick(ms) };
 }
 

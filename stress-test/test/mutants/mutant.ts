@@ -27,7 +27,7 @@ export function startMutant(faults: Faults): void {
   const bulkWriter = createBulkWriter(records, { concurrency: 2, signal: new AbortController().signal });
   const writer = createWriter({
     bulkWriter: {
-      store: (writes) => faults.store?.(writes, bulkWriter, records) ?? bulkWriter.store(writes),
+      store: (writes) => faults.store?.([...writes], bulkWriter, records) ?? bulkWriter.store(writes),
     },
     async deadLetter(message, reason) {
       throw new Error(`message ${message.id} is poison: ${reason}`);
