@@ -12,13 +12,13 @@ function countOf(results: readonly Result[], ...outcomes: Outcome[]): number {
   return results.filter(({ outcome }) => outcomes.includes(outcome)).length;
 }
 
-/** Such as `9 of 13, departs in 4`. */
+/** Such as `9 of 13, 4 departing`. */
 export function summaryOf(results: readonly Result[]): string {
   const passed = countOf(results, 'passed');
   const parts = [`${passed} of ${results.length}`];
   for (const [outcome, words] of [
     ['refused', 'refused openly'],
-    ['departs', 'depart'],
+    ['departs', 'departing'],
     ['failed', 'FAILED'],
     ['left out', 'left out'],
   ] as const) {

@@ -1,5 +1,6 @@
 /** What a chaos run prints: a row a round, the recovery of each fault, and the verdict. */
 import { formatCount } from '../../command-line/count.ts';
+import { median } from '../bench/figures.ts';
 import { documentBounds } from '../judgement.ts';
 import { mebibyte } from '../memory.ts';
 import type { PartName } from './part.ts';
@@ -91,8 +92,8 @@ function formatPeaks(rounds: readonly RoundResult[]): string {
 
 function formatTimes(times: readonly (number | null)[]): string {
   const known = times.filter((time) => time !== null).sort((a, b) => a - b);
-  const median = known[Math.floor(known.length / 2)] ?? null;
-  return `${formatMs(median)} (${formatMs(known.length < times.length ? null : (known.at(-1) ?? null))})`;
+  const middle = known.length > 0 ? median(known) : null;
+  return `${formatMs(middle)} (${formatMs(known.length < times.length ? null : (known.at(-1) ?? null))})`;
 }
 
 function formatMs(time: number | null): string {
