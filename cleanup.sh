@@ -61,10 +61,11 @@ delete_namespace() {
 delete_images() {
   local image images
   command -v docker >/dev/null || return 0
-  images=$(docker image ls --quiet --filter 'reference=assessment.local/*' 2>/dev/null | sort -u) || {
+  images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' --filter 'reference=assessment.local/*' 2>/dev/null) || {
     warn 'docker does not answer, and keeps its images'
     return 0
   }
+  # By name: what has another name as well, such as one in a registry, keeps it.
   for image in $images; do
     docker image rm --force "$image" >/dev/null || warn "docker keeps the image $image"
   done

@@ -28,7 +28,7 @@ Starts the whole system on Kubernetes and waits until it is ready. Running it ag
   --context NAME         a context of your kubeconfig (or KUBE_CONTEXT=NAME)
   --kustomization DIR    applies this folder, which builds on k8s/, instead of k8s/ itself
   --no-build             neither builds nor loads images: the cluster has them
-  --yes                  writes `127.0.0.1 assessment.local` into the hosts file without asking
+  --yes                  writes `127.0.0.1 assessment.local` into the hosts file without asking; k3d alone
   --help                 this text
 
   IMAGE_LOAD_COMMAND    with --context: brings an image from docker into the cluster; called once for each with
@@ -299,6 +299,10 @@ while [ $# -gt 0 ]; do
 done
 is_k3d=false
 if [ -z "$context" ]; then is_k3d=true load_command=''; fi
+if $is_yes && ! $is_k3d; then
+  error '--yes: this machine is the way into a k3d cluster alone; with a context the hosts file stays as it is'
+  exit 2
+fi
 
 check_tools
 check_options

@@ -26,6 +26,7 @@ async function start(config: Config): Promise<number> {
   const stopping = new AbortController();
   const stack = createStack({ config, terminal, runState, signal: stopping.signal });
 
+  let exitCode: number = exitCodes.passed;
   onStopSignals({
     onFirst(signal) {
       terminal.line();
@@ -34,12 +35,12 @@ async function start(config: Config): Promise<number> {
     },
     onSecond() {
       terminal.line('Stopping at once.');
+      exitCode = exitCodes.interrupted;
       stack.kill();
       setTimeout(() => process.exit(exitCodes.interrupted), killTimeoutMs);
     },
   });
 
-  let exitCode: number = exitCodes.passed;
   try {
     await reportEarlier(runState, terminal);
     terminal.line(`Starting with the data in ${config.DATA_DIR}`);

@@ -222,6 +222,7 @@ describe('setup.sh', () => {
     const machine = createMachine();
     assert.equal((await machine.run('setup.sh --contxt x')).exitCode, 2);
     assert.equal((await machine.run('setup.sh --context')).exitCode, 1);
+    assert.equal((await machine.run('setup.sh --context given --yes')).exitCode, 2);
     const { exitCode, output } = await machine.run('setup.sh --help');
     assert.equal(exitCode, 0);
     for (const word of ['--context', '--no-build', '--yes', 'IMAGE_LOAD_COMMAND', 'HOSTS_FILE']) {
@@ -304,7 +305,10 @@ describe('cleanup.sh', () => {
     const { exitCode, output } = await machine.run('cleanup.sh --yes');
     assert.equal(exitCode, 0, output);
     const calls = machine.calls();
-    for (const call of ['k3d cluster delete assessment', 'docker image rm --force aaa']) {
+    for (const call of [
+      'k3d cluster delete assessment',
+      'docker image rm --force assessment.local/api:0.1.0',
+    ]) {
       assert.ok(calls.includes(call), calls.join('\n'));
     }
     assert.equal(machine.hosts(), before);

@@ -194,6 +194,27 @@ test('stops in the middle of its start', both, async () => {
   assert.deepEqual(children.filter(isAlive), []);
 });
 
+test('stops at once at a second Ctrl-C, and says so by its exit code', both, async () => {
+  const { env, dataFolder } = await createSettings();
+  await using local = await startLocal(env);
+  const children = childrenOf(dataFolder);
+  // So that the first Ctrl-C has something to wait for.
+  process.kill(childOf(dataFolder, 'API').pid, 'SIGSTOP');
+  let exitCode: number | null | undefined;
+  void local.exited().then((code) => {
+    exitCode = code;
+  });
+  // One that follows within a second is taken for the first one's echo, so it is pressed until it counts.
+  while (exitCode === undefined) {
+    process.kill(local.pid(), 'SIGINT');
+    await pause(100);
+  }
+  assert.equal(exitCode, 130);
+  assert.match(local.output(), /Stopping at once\.\n/);
+  assert.doesNotMatch(local.output(), /Everything has stopped/);
+  assert.deepEqual(children.filter(isAlive), []);
+});
+
 test('refuses a port that is set and taken, and stops what it had started', both, async (context) => {
   const port = await findFreePort();
   const server = createServer().listen(port, '127.0.0.1');

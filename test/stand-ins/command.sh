@@ -21,7 +21,7 @@ case $call in
   'k3d cluster create'*) touch "$STATE/cluster" ;;
   'k3d cluster delete'*) rm -f "$STATE"/{cluster,applied,images} ;;
   'docker image inspect'*) echo "sha256:${IMAGE_ID:-1}" ;;
-  'docker image ls'*) printf 'aaa\nbbb\n' ;;
+  'docker image ls'*) printf 'assessment.local/api:0.1.0\nassessment.local/writer:0.1.0\n' ;;
   'kubectl config get-contexts -o name') echo given ;;
   'kubectl config get-contexts given') ;;
   'kubectl config get-contexts '*) exit 1 ;;
