@@ -194,7 +194,7 @@ export function encodeEnvelope(writes: readonly Write[]): Buffer {
   return builder.encode();
 }
 
-/** An envelope that was read and found sound. It holds its packed writes as bytes; each call of `writes` makes them anew. */
+/** An envelope that was read and found sound. Its packed writes are bytes until they are asked for; records are documents. */
 export interface ReadableEnvelope {
   /** Of its writes. */
   count: number;

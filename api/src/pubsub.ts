@@ -15,6 +15,7 @@ const retryCodes = [
   14, // UNAVAILABLE
 ];
 
+/** `PUBSUB_EMULATOR_HOST` has to be in this process's environment too: the client itself looks there. */
 export function createPubSub(config: {
   PUBSUB_PROJECT_ID: string;
   PUBSUB_EMULATOR_HOST?: string | undefined;

@@ -118,7 +118,12 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
   }
 
   return {
-    store: (writes) => limit(() => storeAll([...writes])),
+    store: (writes) =>
+      limit(() => {
+        // What waits when the process stops waiting for MongoDB is given back as it is.
+        if (options.signal.aborted) throw new Abandoned();
+        return storeAll([...writes]);
+      }),
     run: (operation) => limit(() => inMongoDb(operation)),
     operations: () => ({ active, waiting: limit.pendingCount }),
   };

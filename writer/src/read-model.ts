@@ -6,7 +6,7 @@ import type { Write } from '@assessment/api/envelope';
 import { newestIdsMax, type ReadModel } from '@assessment/api/read-model';
 import type { Collection, ObjectId } from 'mongodb';
 
-/** The api reads it once a second, so ids are known within two. */
+/** The api reads it once a second, so ids are known within two, and later where batches wait for MongoDB before it. */
 const updateIntervalMs = 500;
 
 /**

@@ -73,7 +73,7 @@ export function createWriter(options: WriterOptions): Writer {
   async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], count: number): Promise<void> {
     let refusals: Refusal[];
     const writesOf: Write[][] = [];
-    // When it is the batch's turn: as documents, what waits would be four times as large, and the collector's work.
+    // When it is the batch's turn: packed writes take 275 bytes, and as documents about 1 kB, which the collector moves.
     function* makeWrites() {
       for (const { envelope } of batch) {
         const writes = envelope.writes();
