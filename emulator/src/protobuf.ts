@@ -10,6 +10,10 @@ export class MalformedMessage extends Error {
 
 const wireTypes = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
+/** A tag is a field's number, of 29 bits and not 0, and three bits of its type. */
+const tagMin = 1 << 3;
+const tagMax = 2 ** 32 - 1;
+
 /** Walks over fields: after `next()` the current one is `field`, `value` (a varint) or `start` to `end` (bytes). */
 export class FieldScanner {
   buffer: Buffer;
@@ -40,8 +44,10 @@ export class FieldScanner {
     this.tagStart = this.#at;
     const tag = this.#varint();
     this.field = Math.floor(tag / 8);
+    if (tag < tagMin || tag > tagMax) {
+      throw new MalformedMessage(`A field has number ${this.field}, which is not between 1 and 2^29 - 1.`);
+    }
     const wireType = tag % 8;
-    if (this.field === 0) throw new MalformedMessage('A field has number 0.');
     this.value = 0;
     this.isVarint = wireType === wireTypes.varint;
     this.start = this.#at;
@@ -50,6 +56,8 @@ export class FieldScanner {
       this.end = this.#at;
     } else if (wireType === wireTypes.bytes) {
       const length = this.#varint();
+      // It would lead back to what was read already, for ever.
+      if (length < 0) throw new MalformedMessage('A field has a length below 0.');
       this.start = this.#at;
       this.end = this.#at + length;
     } else if (wireType === wireTypes.fixed64) this.end = this.#at + 8;
@@ -92,13 +100,16 @@ export class FieldScanner {
       factor *= 0x80;
       if (byte < 0x80) return value;
     }
-    // The tenth byte holds the sign: a negative number is its 63 low bits minus 2^63.
-    if (this.#byte(buffer) > 1) throw new MalformedMessage('A number is longer than 64 bits.');
-    return Number(BigInt.asIntN(64, this.#lowBits()));
+    // The tenth byte holds bit 63 alone, the sign, which an encoder may also write where it is 0.
+    const sign = this.#byte(buffer);
+    if (sign > 1) throw new MalformedMessage('A number is longer than 64 bits.');
+    // Not of `value`: of a number just below 0 it has lost the low bits.
+    return sign === 0 ? value : Number(this.#lowBits() - (1n << 63n));
   }
 
+  /** The 63 that are in the nine bytes before the last one read. */
   #lowBits(): bigint {
-    let bits = 1n << 63n;
+    let bits = 0n;
     for (let count = 0; count < 9; count++) {
       bits |= BigInt((this.buffer[this.#at - 10 + count] ?? 0) & 0x7f) << BigInt(7 * count);
     }

@@ -361,3 +361,13 @@ test('keeps no large response for a stream that has received it', async () => {
   }
   await grewLittleSince(bytes);
 });
+
+test('refuses a field whose length is below 0, which would be read for ever', async () => {
+  const session = openSession();
+  for (const method of ['Publisher/Publish', 'Publisher/CreateTopic', 'Subscriber/StreamingPull']) {
+    const stream = begin(session, method);
+    stream.end(framed(Buffer.from('0af5ffffffffffffffff01', 'hex')));
+    assert.equal(await statusOf(stream), '3', method); // INVALID_ARGUMENT
+  }
+  session.destroy();
+});

@@ -81,6 +81,36 @@ test('answers with the status and text of the service', async (context) => {
   );
 });
 
+test('reads a number of ten bytes, of either sign, and refuses a field number of more than 29 bits', async (context) => {
+  const { call } = await setUp(context);
+  await call('Publisher', 'Publish', publishRequest(topic, ['one']));
+  const pull = (more: Buffer) =>
+    call('Subscriber', 'Pull', Buffer.concat([encodeField(1, subscription), more]));
+  const messagesMax = (value: string) => pull(Buffer.from(`18${value}`, 'hex'));
+  await assert.rejects(
+    messagesMax('ffffffffffffffffff01'), // -1
+    hasStatus(status.INVALID_ARGUMENT, 'max_messages must be positive'),
+  );
+  await assert.rejects(
+    messagesMax('ffffffffffffffffff02'),
+    hasStatus(status.INVALID_ARGUMENT, /cannot be decoded: A number is longer than 64 bits/),
+  );
+  assert.equal(readPulled(await messagesMax('81808080808080808000')).length, 1);
+  for (const [tag, field] of [
+    ['8a80808010', 2 ** 29 + 1],
+    ['f8ffffffffffffffff01', -1],
+    ['00', 0],
+  ] as const) {
+    await assert.rejects(
+      pull(Buffer.from(`${tag}00`, 'hex')),
+      hasStatus(
+        status.INVALID_ARGUMENT,
+        `The request cannot be decoded: A field has number ${field}, which is not between 1 and 2^29 - 1.`,
+      ),
+    );
+  }
+});
+
 test('takes a publish of 10 MiB and refuses a larger one at once', async (context) => {
   const { call } = await setUp(context);
   const overhead = publishRequest(topic, ['x'.repeat(10_000_000)]).length - 10_000_000;
