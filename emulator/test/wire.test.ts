@@ -111,6 +111,28 @@ test('reads a number of ten bytes, of either sign, and refuses a field number of
   }
 });
 
+test('takes no text that is no UTF-8: strict clients would refuse whatever response has it', async (context) => {
+  const { call } = await setUp(context);
+  // A lone surrogate, as the Node client sends it.
+  const lone = Buffer.from('eda0bd', 'hex');
+  const attribute = (key: Buffer | string, value: Buffer | string) =>
+    encodeField(2, Buffer.concat([encodeField(1, key), encodeField(2, value)]));
+  const publish = (...fields: Buffer[]) =>
+    call(
+      'Publisher',
+      'Publish',
+      Buffer.concat([encodeField(1, topic), encodeField(2, Buffer.concat(fields))]),
+    );
+  for (const [field, text] of [
+    [attribute(lone, 'letter'), 'An attribute key is no UTF-8.'],
+    [attribute('kind', lone), 'An attribute value is no UTF-8 (key=kind).'],
+    [encodeField(5, lone), 'An ordering key is no UTF-8.'],
+  ] as const) {
+    await assert.rejects(publish(encodeField(1, 'x'), field), hasStatus(status.INVALID_ARGUMENT, text));
+  }
+  await publish(encodeField(1, lone), attribute('вид', '😀'), encodeField(5, 'ключ'));
+});
+
 test('takes a publish of 10 MiB and refuses a larger one at once', async (context) => {
   const { call } = await setUp(context);
   const overhead = publishRequest(topic, ['x'.repeat(10_000_000)]).length - 10_000_000;

@@ -1,8 +1,9 @@
 /** The requests that carry messages and acks: what is in them, found in their bytes. Field numbers from pubsub.proto. */
+import { isUtf8 } from 'node:buffer';
 import { type AckId, ackIdBytes, readAckId, writeAckId } from '../broker/ack-id.ts';
 import { invalid } from '../broker/errors.ts';
 import { bounds, limits } from '../broker/limits.ts';
-import { messageFields, type NewMessage, readEntry, withoutBrokerFields } from '../broker/message.ts';
+import { messageFields, type NewMessage, withoutBrokerFields } from '../broker/message.ts';
 import { FieldScanner, varintBytes, writeVarint } from '../protobuf.ts';
 import { prefixBytes, writePrefix } from './prefix.ts';
 
@@ -12,6 +13,7 @@ export interface PublishRequest {
 }
 
 const inner = new FieldScanner(Buffer.alloc(0));
+const entry = new FieldScanner(Buffer.alloc(0));
 
 /** @throws Refusal for what a message may not be. */
 export function readPublish(request: Buffer): PublishRequest {
@@ -42,7 +44,7 @@ export function checkMessage(buffer: Buffer, start: number, end: number): NewMes
       attributeCount++;
       checkAttribute(inner);
     } else if (inner.field === messageFields.orderingKey) {
-      checkBytes('ordering key', inner.length, limits.orderingKeyBytes);
+      checkText('ordering key', inner, limits.orderingKeyBytes);
     } else if (inner.field === messageFields.messageId || inner.field === messageFields.publishTime) {
       hasBrokerFields = true;
     }
@@ -56,19 +58,29 @@ export function checkMessage(buffer: Buffer, start: number, end: number): NewMes
   return hasBrokerFields ? withoutBrokerFields(buffer, start, end) : { buffer, start, end };
 }
 
-function checkAttribute(field: FieldScanner): void {
-  const [key, value] = readEntry(field);
+/** An entry of a map<string, string>. */
+function checkAttribute({ buffer, start, end }: FieldScanner): void {
+  entry.reset(buffer, start, end);
+  let key = '';
+  while (entry.next()) {
+    if (entry.field === 1) {
+      checkText('attribute key', entry, limits.attributeKeyBytes);
+      key = entry.text();
+    } else if (entry.field === 2) checkText('attribute value', entry, limits.attributeValueBytes, key);
+  }
   if (key === '') throw invalid('An attribute key is empty.');
   // Client libraries themselves send googclient_traceparent when tracing is enabled.
   if (key.startsWith('goog') && !key.startsWith('googclient_')) {
     throw invalid(`An attribute key must not begin with goog: ${key}`);
   }
-  checkBytes('attribute key', Buffer.byteLength(key), limits.attributeKeyBytes);
-  checkBytes('attribute value', Buffer.byteLength(value), limits.attributeValueBytes);
 }
 
-function checkBytes(what: string, bytes: number, max: number): void {
+/** Bytes that are no UTF-8 would make clients of Go, Java and Python refuse the whole response that has them. */
+function checkText(what: string, { buffer, start, end }: FieldScanner, max: number, key = ''): void {
+  const bytes = end - start;
   if (bytes > max) throw invalid(`An ${what} has ${bytes} bytes; at most ${max} are allowed.`);
+  if (isUtf8(buffer.subarray(start, end))) return;
+  throw invalid(`An ${what} is no UTF-8${key === '' ? '' : ` (key=${key})`}.`);
 }
 
 /** PublishResponse */
