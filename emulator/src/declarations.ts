@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Broker } from './broker/broker.ts';
+import { Refusal } from './broker/errors.ts';
 import { completeSubscription, completeTopic } from './broker/validation.ts';
 import { textOf } from './methods/fields.ts';
 import { messageType } from './methods/protos.ts';
@@ -14,32 +15,47 @@ import { type Resource, readSubscription, readTopic } from './resources.ts';
 
 const types = { topics: 'Topic', subscriptions: 'Subscription' } as const;
 
-/** `source` is JSON, or the path of a file with it. @throws Error that says what is wrong where. */
+/** `source` is JSON, or the path of a file with it. @throws Error that says what is wrong in which declaration. */
 export async function declare(
   broker: Broker,
   source: string,
   project: string | undefined,
 ): Promise<{ topics: number; subscriptions: number }> {
   const { topics, subscriptions } = read(source);
-  for (const topic of topics) {
+  await declareEach(source, 'topics', topics, async (topic) => {
     const input = readTopic({ ...topic, name: fullName('topics', topic.name, project) });
     const existing = broker.registry.topics.get(input.name)?.settings;
     if (existing) refuseConflict(existing, completeTopic(input));
     else await broker.topics.create(input);
-  }
-  for (const subscription of subscriptions) {
+  });
+  await declareEach(source, 'subscriptions', subscriptions, async (subscription) => {
     const input = readSubscription(withFullNames(subscription, project));
     const existing = broker.registry.subscriptions.get(input.name)?.settings;
     if (existing) refuseConflict(existing, completeSubscription(input));
     else await broker.subscriptions.create(input);
-  }
+  });
   return { topics: topics.length, subscriptions: subscriptions.length };
 }
 
+async function declareEach(
+  source: string,
+  collection: keyof typeof types,
+  resources: readonly Resource[],
+  declareOne: (resource: Resource) => Promise<void>,
+): Promise<void> {
+  for (const [position, resource] of resources.entries()) {
+    try {
+      await declareOne(resource);
+    } catch (cause) {
+      const name = textOf(resource.name);
+      throw bad(source, cause, `${collection}[${position}]${name === '' ? '' : ` (${name})`}: `);
+    }
+  }
+}
+
 function read(source: string): Record<keyof typeof types, Resource[]> {
-  const isText = source.trimStart().startsWith('{');
-  const text = isText ? source : readFileSync(source, 'utf8');
   try {
+    const text = isText(source) ? source : readFileSync(source, 'utf8');
     const given: Record<string, unknown> | null = JSON.parse(text);
     if (typeof given !== 'object' || given === null || Array.isArray(given)) {
       throw new Error('wants an object with topics and subscriptions');
@@ -49,9 +65,21 @@ function read(source: string): Record<keyof typeof types, Resource[]> {
     }
     return { topics: readEach('topics', given), subscriptions: readEach('subscriptions', given) };
   } catch (cause) {
-    const where = isText ? '' : ` in ${source}`;
-    throw new Error(`Bad declarations${where}: ${(cause as Error).message}`, { cause });
+    throw bad(source, cause);
   }
+}
+
+function isText(source: string): boolean {
+  return source.trimStart().startsWith('{');
+}
+
+/** A refusal keeps its code, by which a reset over HTTP is answered. */
+function bad(source: string, cause: unknown, place = ''): Error {
+  const where = isText(source) ? '' : ` in ${source}`;
+  const message = `Bad declarations${where}: ${place}${(cause as Error).message}`;
+  return cause instanceof Refusal
+    ? new Refusal(cause.code, message, { cause })
+    : new Error(message, { cause });
 }
 
 function readEach(collection: keyof typeof types, given: Record<string, unknown>): Resource[] {
@@ -81,11 +109,11 @@ function fullName(collection: string, given: unknown, project: string | undefine
   return name.includes('/') || project === undefined ? name : `projects/${project}/${collection}/${name}`;
 }
 
-function refuseConflict<Settings extends { name: string }>(existing: Settings, declared: Settings): void {
+function refuseConflict<Settings extends object>(existing: Settings, declared: Settings): void {
   for (const key of Object.keys({ ...existing, ...declared }) as (keyof Settings)[]) {
     if (isDeepStrictEqual(existing[key], declared[key])) continue;
     throw new Error(
-      `${declared.name} exists with ${String(key)} ${JSON.stringify(existing[key])}, but ${JSON.stringify(declared[key])} is declared. Update or delete it, or correct the declaration.`,
+      `it exists with ${String(key)} ${JSON.stringify(existing[key])}, but ${JSON.stringify(declared[key])} is declared. Update or delete it, or correct the declaration.`,
     );
   }
 }

@@ -1,8 +1,10 @@
 /** gRPC as raw bytes: limits, statuses, keepalive, health and how it closes. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Client, credentials, type ServiceError, status } from '@grpc/grpc-js';
 import { createFolder } from '../../test/process.ts';
@@ -403,7 +405,7 @@ test('refuses a declaration that differs from what exists', async (context) => {
   await second.close();
   await assert.rejects(
     startEmulator(context, { dataDir, declarations: declare(30) }),
-    /orders-writer exists with ackDeadlineMs 20000, but 30000 is declared/,
+    /\(projects\/project\/subscriptions\/orders-writer\): it exists with ackDeadlineMs 20000, but 30000 is declared/,
   );
 });
 
@@ -427,7 +429,7 @@ test('declares with short names and either case, and names what is wrong in a de
   assert.equal(retryPolicy?.minimumBackoffMs, 1_500);
   const cases: [declarations: unknown, message: RegExp][] = [
     [{ topic: [] }, /^Error: Bad declarations: Unrecognized key: "topic"/],
-    [{ topics: [{}] }, /Invalid \[topics\] name: \(name=projects\/project\/topics\/\)/],
+    [{ topics: [{}] }, /: topics\[0\]: Invalid \[topics\] name: \(name=projects\/project\/topics\/\)/],
     [{ topics: [{ name: 'orders', lables: {} }] }, /Unknown name "lables" at 'topics\[0\]'/],
     [
       { subscriptions: [{ name: 'orders-writer', topic: 'orders', messageRetentionDuration: '10m' }] },
@@ -435,4 +437,50 @@ test('declares with short names and either case, and names what is wrong in a de
     ],
   ];
   for (const [declarations, message] of cases) await assert.rejects(declare(declarations), message);
+});
+
+test('says which declaration the broker refuses, and in which file', async (context) => {
+  const file = join(createFolder(), 'declarations.json');
+  const writer = { name: 'orders-writer', topic: 'orders' };
+  const deadLetterPolicy = { deadLetterTopic: 'none' };
+  const topics = [{ name: 'orders' }];
+  const cases: [declarations: unknown, message: string][] = [
+    [
+      { topics: [...topics, { name: 'mails', kmsKeyName: 'key' }] },
+      'topics[1] (mails): kmsKeyName of a Topic is not supported by this emulator. Leave it out here.',
+    ],
+    [{ subscriptions: [writer] }, 'subscriptions[0] (orders-writer): Subscription topic does not exist'],
+    [
+      { topics, subscriptions: [writer, { ...writer, name: 'orders-audit', ackDeadlineSeconds: 5 }] },
+      'subscriptions[1] (orders-audit): ack_deadline_secs out of bounds',
+    ],
+    [
+      { topics, subscriptions: [{ ...writer, deadLetterPolicy }] },
+      'subscriptions[0] (orders-writer): Dead letter topic not found',
+    ],
+    [
+      { topics: [...topics, { name: 'orders', messageRetentionDuration: '600s' }] },
+      'topics[1] (orders): it exists with retentionMs undefined, but 600000 is declared. Update or delete it, or correct the declaration.',
+    ],
+  ];
+  for (const [declarations, message] of cases) {
+    writeFileSync(file, JSON.stringify(declarations));
+    for (const [source, where] of [
+      [file, ` in ${file}`],
+      [JSON.stringify(declarations), ''],
+    ] as const) {
+      await assert.rejects(
+        startEmulator(context, { project: 'project', declarations: source }),
+        (error: Error) => {
+          assert.equal(error.message, `Bad declarations${where}: ${message}`);
+          assert.ok(error.cause);
+          return true;
+        },
+      );
+    }
+  }
+  const folder = createFolder();
+  await assert.rejects(startEmulator(context, { declarations: folder }), {
+    message: `Bad declarations in ${folder}: EISDIR: illegal operation on a directory, read`,
+  });
 });
