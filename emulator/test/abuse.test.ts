@@ -4,7 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants as http2,
+} from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -360,6 +365,16 @@ test('keeps no large response for a stream that has received it', async () => {
     await until(() => received > 10_000_000);
   }
   await grewLittleSince(bytes);
+});
+
+test('stays up when a call is reset by what comes together with its headers', async () => {
+  // Of a GET, which gets an answer at once.
+  const headers = http2Frame(1, 5, 1, Buffer.from('828684410161', 'hex'));
+  const reset = http2Frame(3, 0, 1, Buffer.from([0, 0, 0, http2.NGHTTP2_CANCEL]));
+  const socket = await open();
+  socket.write(Buffer.concat([preface, settings, headers, reset]));
+  await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+  await answers();
 });
 
 test('refuses a field whose length is below 0, which would be read for ever', async () => {

@@ -77,8 +77,13 @@ export function answerUnary(
   });
 }
 
+/** Reset, or without its connection: respond() would throw. */
+export function isGone(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
+}
+
 function respond(stream: ServerHttp2Stream, response: Buffer): void {
-  if (stream.destroyed || stream.closed) return;
+  if (isGone(stream)) return;
   stream.on('wantTrailers', () => stream.sendTrailers(okTrailers));
   stream.respond(headers, withTrailers);
   stream.end(frame(response));
@@ -86,7 +91,7 @@ function respond(stream: ServerHttp2Stream, response: Buffer): void {
 
 /** A status without an answer. */
 export function endWith(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  if (isGone(stream) || stream.headersSent) return;
   stream.respond({ ...headers, ...trailers }, withoutMore);
   // What the client still sends is not wanted; without this the stream would stay half open.
   stream.resume();
@@ -137,7 +142,7 @@ export class StreamCall {
 
   /** Sends a message that has its prefix already; its buffer is the caller's again after `onSent`. */
   write(framed: Buffer, onSent: () => void): void {
-    if (this.#isEnded || this.#stream.destroyed) return;
+    if (this.#isEnded || isGone(this.#stream)) return;
     this.#begin();
     this.#stream.write(framed, onSent);
   }
@@ -170,7 +175,7 @@ export class StreamCall {
     if (this.#isEnded) return;
     this.#isEnded = true;
     const stream = this.#stream;
-    if (stream.destroyed || stream.closed) return;
+    if (isGone(stream)) return;
     this.#trailers = trailers;
     if (!stream.headersSent) endWith(stream, trailers);
     else {

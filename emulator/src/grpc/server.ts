@@ -18,7 +18,7 @@ import type { Faults } from '../faults.ts';
 import type { UnaryMethod } from '../methods/method.ts';
 import { pathOf } from '../methods/protos.ts';
 import { StatusError } from '../methods/status.ts';
-import { answerUnary, endWith, StreamCall, type StreamMethod } from './call.ts';
+import { answerUnary, endWith, isGone, StreamCall, type StreamMethod } from './call.ts';
 import { createHealth, isHealthPath } from './health.ts';
 import { streamingPull } from './streaming-pull.ts';
 import { trailersOf } from './trailers.ts';
@@ -70,6 +70,7 @@ export function createGrpcFront({ broker, methods, faults }: GrpcFrontDeps): Grp
   server.on('sessionError', () => {}); // the client's fault; Node closes the session
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
     stream.on('error', () => {}); // a reset; 'close' follows
+    if (isGone(stream)) return; // reset by what came together with its headers
     const path = String(headers[http2.HTTP2_HEADER_PATH]);
     if (!isGrpc(stream, headers)) return;
     if (isDraining && !isHealthPath(path)) {
