@@ -386,3 +386,82 @@ test('refuses a field whose length is below 0, which would be read for ever', as
   }
   session.destroy();
 });
+
+test('refuses a second message in a call that takes one', async () => {
+  const session = openSession();
+  const stream = begin(session, 'Publisher/Publish');
+  const one = framed(publishRequest(topic, ['one']));
+  stream.end(Buffer.concat([one, one]));
+  assert.equal(await statusOf(stream), '12'); // UNIMPLEMENTED
+  session.destroy();
+});
+
+/** Resolves when the server has read all that was written to the session before. */
+async function ping(session: ClientHttp2Session): Promise<void> {
+  await new Promise<void>((resolve, reject) => session.ping((error) => (error ? reject(error) : resolve())));
+}
+
+for (const encoding of ['identity', 'gzip']) {
+  test(`counts whole requests that are not ended, sent as ${encoding}, and gives each back once`, async () => {
+    const request = publishRequest(largeTopic, ['x'.repeat(8_000_000)]);
+    const bytes = encoding === 'gzip' ? framed(gzipSync(request), undefined, 1) : framed(request);
+    const session = openSession();
+    const start = async () => {
+      const stream = begin(session, 'Publisher/Publish', { 'grpc-encoding': encoding });
+      const status = statusOf(stream);
+      await new Promise((resolve) => stream.write(bytes, resolve));
+      await ping(session);
+      return { stream, status };
+    };
+    const publish = async () => {
+      const { stream, status } = await start();
+      stream.end();
+      return status;
+    };
+    // Eight are 64 MB, and nine more than the 64 MiB that there are.
+    const whole: Awaited<ReturnType<typeof start>>[] = [];
+    for (let count = 0; count < 8; count++) whole.push(await start());
+    for (let round = 0; round < 3; round++) {
+      assert.equal(await publish(), '8'); // RESOURCE_EXHAUSTED
+      const [ended, reset, refused] = whole.splice(0, 3);
+      ended?.stream.end();
+      assert.equal(await ended?.status, '0');
+      reset?.stream.close(http2.NGHTTP2_CANCEL);
+      await ping(session);
+      refused?.stream.write(framed(Buffer.alloc(0)));
+      assert.equal(await refused?.status, '12');
+      assert.equal(await publish(), '0');
+      for (let count = 0; count < 3; count++) whole.push(await start());
+    }
+    session.destroy();
+    const call = createRawClient(context, emulator.port);
+    await until(() =>
+      call('Publisher', 'Publish', request).then(
+        () => true,
+        () => false,
+      ),
+    );
+  });
+}
+
+test('counts a message of a stream until it is read, and none once the stream has failed', async () => {
+  const session = openSession();
+  const long = begin(session, 'Subscriber/StreamingPull');
+  const status = statusOf(long);
+  long.write(framed(Buffer.concat([encodeField(1, exact), Buffer.from([5 << 3, 10])])));
+  // 70 MB one after the other, of fields that nobody knows.
+  const unknown = framed(encodeField(15, Buffer.alloc(500_000)));
+  for (let count = 0; count < 140; count++) await new Promise((resolve) => long.write(unknown, resolve));
+  long.end();
+  assert.equal(await status, '0');
+  const bad = framed(encodeField(1, subscription));
+  const announced = framed(Buffer.alloc(1), 16 * 1024 * 1024);
+  for (let count = 0; count < 4; count++) {
+    const stream = begin(session, 'Subscriber/StreamingPull');
+    stream.write(Buffer.concat([bad, announced]));
+    assert.equal(await statusOf(stream), '3');
+  }
+  const call = createRawClient(context, emulator.port);
+  await call('Publisher', 'Publish', publishRequest(largeTopic, ['x'.repeat(8_000_000)]));
+  session.destroy();
+});

@@ -39,12 +39,21 @@ export function answerUnary(
   let isAnswered = false;
   const info: CallInfo = { deadlineMs: deadlineOf(requestHeaders), onCancel: undefined };
   const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+    // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md has this code for it.
+    if (request) throw new StatusError('UNIMPLEMENTED', 'This method takes one message; a second one came.');
     request = message;
   });
+  /** Given to the pool once: given twice it would be the memory of two messages. */
+  const forgetRequest = () => {
+    if (request) releaseMessage(request);
+    request = undefined;
+  };
   const fail = (error: unknown) => {
     if (isAnswered) return;
     isAnswered = true;
     reader.close();
+    // The client may leave its side of the stream open for as long as it likes.
+    forgetRequest();
     endWith(stream, trailersOf(error));
   };
   endWhenSilent(stream, fail);
@@ -59,6 +68,8 @@ export function answerUnary(
   stream.on('end', async () => {
     stream.setTimeout(0);
     if (isAnswered) return;
+    // From here on the broker's own bounds hold.
+    reader.close();
     try {
       const response = await answer(request ?? Buffer.alloc(0), info);
       if (!isAnswered) respond(stream, response);
@@ -66,7 +77,7 @@ export function answerUnary(
     } catch (error) {
       fail(error);
     } finally {
-      if (request) releaseMessage(request);
+      forgetRequest();
     }
   });
   stream.on('close', () => {
@@ -108,25 +119,27 @@ function endWhenSilent(stream: ServerHttp2Stream, fail: (error: StatusError) => 
 
 export class StreamCall {
   #stream: ServerHttp2Stream;
+  #reader: MessageReader;
   #trailers: OutgoingHttpHeaders = okTrailers;
   #isEnded = false;
 
   constructor(stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, open: StreamMethod) {
     this.#stream = stream;
+    this.#reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+      stream.setTimeout(0);
+      receiver.receive(message);
+      releaseMessage(message);
+      this.#reader.release();
+    });
     const receiver = open(this);
     endWhenSilent(stream, (error) => {
       receiver.cancel();
       this.fail(error);
     });
-    const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
-      stream.setTimeout(0);
-      receiver.receive(message);
-      releaseMessage(message);
-    });
     stream.on('data', (data: Buffer) => {
       if (this.#isEnded) return;
       try {
-        reader.write(data);
+        this.#reader.write(data);
       } catch (error) {
         receiver.cancel();
         this.fail(error);
@@ -134,7 +147,7 @@ export class StreamCall {
     });
     stream.on('end', () => receiver.end());
     stream.on('close', () => {
-      reader.close();
+      this.#reader.close();
       this.#isEnded = true;
       receiver.cancel();
     });
@@ -174,6 +187,7 @@ export class StreamCall {
   #finish(trailers: OutgoingHttpHeaders): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#reader.close();
     const stream = this.#stream;
     if (isGone(stream)) return;
     this.#trailers = trailers;

@@ -11,8 +11,9 @@ import { StatusError } from '../methods/status.ts';
 export const messageBytesMax = 16 * 1024 * 1024;
 
 /**
- * Messages that are being received, over all connections, by the lengths that they announce: 20 publishes of the usual
- * 3 MB, a quarter of the memory of the smallest machine that this is made for. One more is refused.
+ * Messages that were announced and are not read yet, over all gRPC calls: by the lengths that they announce, and by
+ * what they are when they are decompressed. 20 publishes of the usual 3 MB, a quarter of the memory of the smallest
+ * machine that this is made for; one more is refused.
  */
 const receivingBytesMax = 64 * 1024 * 1024;
 let receivingBytes = 0;
@@ -48,17 +49,20 @@ export class MessageReader {
   #body: Buffer | undefined;
   #bodyLength = 0;
   #received = 0;
+  /** Its part of `receivingBytes`. */
+  #countedBytes = 0;
+  #isClosed = false;
 
-  /** `onMessage` has the bytes until `releaseMessage`. */
+  /** `onMessage` has the bytes until `releaseMessage`; they are counted until `release` or `close`. */
   constructor(encoding: string, onMessage: (message: Buffer) => void) {
     this.#encoding = encoding;
     this.#onMessage = onMessage;
   }
 
-  /** @throws StatusError for a message that is too long, or compressed in a way that is not known. */
+  /** @throws StatusError for a message that is too long, has no room or cannot be decompressed; what `onMessage` throws. */
   write(data: Buffer): void {
     let at = 0;
-    while (at < data.length || (this.#body && this.#received === this.#bodyLength)) {
+    while (!this.#isClosed && (at < data.length || (this.#body && this.#received === this.#bodyLength))) {
       if (!this.#body) {
         at += this.#readPrefix(data, at);
         continue;
@@ -69,7 +73,7 @@ export class MessageReader {
       at += count;
       if (this.#received < this.#bodyLength) continue;
       const message = this.#body.subarray(0, this.#bodyLength);
-      this.close();
+      this.#body = undefined;
       this.#onMessage(this.#prefix[0] === 0 ? message : this.#decompress(message));
     }
   }
@@ -87,24 +91,41 @@ export class MessageReader {
         `Received message larger than max (${this.#bodyLength} vs ${messageBytesMax})`,
       );
     }
-    if (receivingBytes + this.#bodyLength > receivingBytesMax) {
-      const why = `Messages of ${receivingBytes} bytes are being received, and ${this.#bodyLength} more are over the limit of ${receivingBytesMax} bytes.`;
-      throw new StatusError('RESOURCE_EXHAUSTED', `${why} Try again.`);
-    }
+    this.#count(this.#bodyLength);
     this.#received = 0;
     this.#body = allocate(this.#bodyLength);
-    receivingBytes += this.#bodyLength;
     return count;
   }
 
-  /** Nothing more comes. */
-  close(): void {
-    if (!this.#body) return;
-    receivingBytes -= this.#bodyLength;
-    this.#body = undefined;
+  #count(bytes: number): void {
+    if (receivingBytes + bytes > receivingBytesMax) {
+      const why = `Messages of ${receivingBytes} bytes are being received, and ${bytes} more are over the limit of ${receivingBytesMax} bytes.`;
+      throw new StatusError('RESOURCE_EXHAUSTED', `${why} Try again.`);
+    }
+    receivingBytes += bytes;
+    this.#countedBytes += bytes;
   }
 
-  #decompress(message: Buffer): Buffer {
+  /** The messages so far are used up, or counted by somebody else. */
+  release(): void {
+    receivingBytes -= this.#countedBytes;
+    this.#countedBytes = 0;
+  }
+
+  /** Nothing more is read, and nothing counted. */
+  close(): void {
+    this.#isClosed = true;
+    this.#body = undefined;
+    this.release();
+  }
+
+  #decompress(compressed: Buffer): Buffer {
+    const message = this.#inflate(compressed);
+    this.#count(message.length - compressed.length);
+    return message;
+  }
+
+  #inflate(message: Buffer): Buffer {
     const options = { maxOutputLength: messageBytesMax };
     try {
       if (this.#encoding === 'gzip') return gunzipSync(message, options);
