@@ -42,7 +42,7 @@ const graceMs = 3_000;
 /** 10 GiB: a disk that fills up silently is worse than a refusal; --data-bytes-max raises it. */
 const dataBytesMaxDefault = 10 * 1024 * 1024 * 1024;
 
-/** @throws FolderInUse, DamagedFolder, or Error that names the port or the declaration. */
+/** @throws FolderInUse, DamagedFolder, or Error that names the folder, the port or the declaration. */
 export async function createEmulator(options: EmulatorOptions): Promise<Emulator> {
   const warn = options.onWarning ?? ((message: string) => log('warn', message));
   const broker = await Broker.open({

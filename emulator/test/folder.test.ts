@@ -1,6 +1,14 @@
 /** What the data folder survives, and what is refused about it. */
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -37,6 +45,23 @@ test('refuses a second process on the same folder', async (context) => {
   assert.equal(code, 1);
   assert.match(output, /in use by another emulator/);
   assert.ok(output.includes(dataDir));
+});
+
+test('says of a folder that it cannot be written, not that another emulator has it', async (context) => {
+  for (const [why, make] of [
+    ['unable to open database file', (lock: string) => mkdirSync(lock)],
+    ['file is not a database', (lock: string) => writeFileSync(lock, 'x'.repeat(1_000))],
+  ] as const) {
+    await context.test(why, async () => {
+      const dataDir = createFolder();
+      const lock = join(dataDir, 'lock');
+      make(lock);
+      const { code, output } = await runProcess([`--data-dir=${dataDir}`]);
+      assert.equal(code, 1);
+      assert.ok(output.includes(`The data folder ${dataDir} cannot be written: ${lock}: ${why}. `), output);
+      assert.doesNotMatch(output, /in use/);
+    });
+  }
 });
 
 test('refuses a port that is taken, and names it', async (context) => {

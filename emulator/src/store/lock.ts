@@ -10,15 +10,25 @@ export interface FolderLock {
   release(): void;
 }
 
-/** @throws FolderInUse while another process holds it. */
+const sqliteBusy = 5;
+
+/** @throws FolderInUse while another process holds it, Error when the folder cannot be written. */
 export function lockFolder(folder: string): FolderLock {
-  const database = new DatabaseSync(join(folder, 'lock'), { timeout: 0 });
+  const file = join(folder, 'lock');
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(file, { timeout: 0 });
     database.exec('PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE');
   } catch (cause) {
-    database.close();
-    const why = `The data folder ${folder} is in use by another emulator. Stop it, or choose another --data-dir.`;
-    throw new FolderInUse(why, { cause });
+    database?.close();
+    const { errcode, message } = cause as Error & { errcode?: number };
+    if (errcode === sqliteBusy) {
+      const why = `The data folder ${folder} is in use by another emulator. Stop it, or choose another --data-dir.`;
+      throw new FolderInUse(why, { cause });
+    }
+    const why = `The data folder ${folder} cannot be written: ${file}: ${message}.`;
+    throw new Error(`${why} Let this process write there, or choose another --data-dir.`, { cause });
   }
-  return { release: () => database.close() };
+  const held = database;
+  return { release: () => held.close() };
 }
