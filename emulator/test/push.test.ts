@@ -278,6 +278,42 @@ test('begins with three requests at once, and sends more as they succeed', async
   }
 });
 
+test('takes a seek for no failure of the endpoint: as many messages as before follow at once', async (context) => {
+  const held: ServerResponse[] = [];
+  const endpoint = await startEndpoint(context, (response) => held.push(response));
+  const { emulator, topic, subscription } = await setUp(context, endpoint.url);
+  const publish = () =>
+    Promise.all(['a', 'b', 'c'].map((text) => topic.publishMessage({ data: Buffer.from(text) })));
+  await publish();
+  await until(() => held.length === 3);
+  await subscription.createSnapshot('before');
+  // Everything is to be pushed again, and what is under way is nobody's.
+  await subscription.seek('before');
+  await until(() => held.slice(0, 3).every(({ closed }) => closed));
+  await until(() => held.length === 6);
+  assert.equal(held.filter(({ closed }) => !closed).length, 3);
+  for (const response of held.slice(3)) response.end();
+  await until(() => unackedOf(emulator) === 0);
+});
+
+test('takes a deadline that passed for a failure: after a pause one message follows', async (context) => {
+  const held: ServerResponse[] = [];
+  const endpoint = await startEndpoint(context, (response) => held.push(response));
+  const { emulator, topic } = await setUp(context, endpoint.url, { ackDeadlineSeconds: 10 });
+  const publish = () => topic.publishMessage({ data: Buffer.from('x') });
+  await Promise.all(Array.from({ length: 6 }, publish));
+  await until(() => held.length === 4);
+  await publish();
+  assert.deepEqual(
+    held.map(({ closed }) => closed),
+    [true, true, true, false],
+  );
+  await until(() => {
+    for (const response of held) if (!response.closed) response.end();
+    return unackedOf(emulator) === 0;
+  });
+});
+
 test('has no more under way to all endpoints than there is room for, and goes on when one answers', async (context) => {
   const held: ServerResponse[] = [];
   const endpoint = await startEndpoint(context, (response) => held.push(response));

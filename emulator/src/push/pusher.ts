@@ -127,12 +127,16 @@ export class Pusher implements Consumer {
 
   idle(): void {}
 
-  /** Acked, or past its deadline: then nobody waits for the answer any more. */
+  /** Nobody waits for the answer any more. */
   released(lease: Lease): void {
     const request = this.#underWay.get(lease);
     if (!this.#forget(lease, request)) return;
-    this.#failed();
     request?.destroy();
+    // The lease says only after this call what became of it: it is delivered again when its deadline passed, which is
+    // the endpoint's failure, and gone after a seek or with its subscription.
+    queueMicrotask(() => {
+      if (lease.state !== 'gone') this.#failed();
+    });
   }
 
   /** What ends streams and pulls leaves a pusher as it is: its front closes it when its subscription says so. */
