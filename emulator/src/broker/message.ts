@@ -44,7 +44,7 @@ export function readAttributes(buffer: Buffer, start: number, end: number): Attr
 }
 
 /** An entry of a map<string, string>. */
-export function readEntry({ buffer, start, end }: FieldScanner): [key: string, value: string] {
+function readEntry({ buffer, start, end }: FieldScanner): [key: string, value: string] {
   entryScanner.reset(buffer, start, end);
   let key = '';
   let value = '';
