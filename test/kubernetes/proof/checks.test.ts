@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findAllProblems, isRefusal } from './checks.ts';
+import { findAllProblems, isRefusal, readDurations } from './checks.ts';
 import { readFindings } from './load.ts';
 
 /** As the audit's pod logs it. */
@@ -30,4 +30,13 @@ test('while the emulator is away nothing but 503 with Retry-After may be answere
 
 test('an audit that judged nothing is an error with what it said', () => {
   assert.throws(() => readFindings('http://api/readyz has to answer 200\n'), /nothing was judged: .*readyz/);
+});
+
+test('finds the percentiles in what k6 prints, however wide its columns are', () => {
+  const line = (gap: string) =>
+    `    http_req_duration..............: avg=46.13ms min=1ms med=28.99ms max=731.89ms p(90)=90ms${gap}p(95)=99.87ms${gap}p(99)=278.28ms\n`;
+  for (const gap of [' ', '   ']) {
+    assert.deepEqual(readDurations(`    http_req_duration\n${line(gap)}`), ['99.87ms', '278.28ms']);
+  }
+  assert.throws(() => readDurations('no summary'), /k6 said no http_req_duration:\nno summary/);
 });

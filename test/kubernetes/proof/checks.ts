@@ -173,6 +173,13 @@ async function askThroughPortForward({ cluster }: Proof): Promise<Seen> {
   return { said: `${paths.length} endpoints from outside`, problems };
 }
 
+/** The 95th and the 99th percentile as k6 prints them, whose columns are as wide as their widest figure. */
+export function readDurations(log: string): [p95: string, p99: string] {
+  const [, p95, p99] = /http_req_duration\.*:[^\n]*p\(95\)=(\S+)\s+p\(99\)=(\S+)/.exec(log) ?? [];
+  if (p95 === undefined || p99 === undefined) throw new Error(`k6 said no http_req_duration:\n${log.trim()}`);
+  return [p95, p99];
+}
+
 /** The assessment's thresholds with 100 users. */
 async function runK6({ cluster, say }: Proof, name: CheckName): Promise<Seen> {
   say('100 users for 30 s');
@@ -184,7 +191,7 @@ async function runK6({ cluster, say }: Proof, name: CheckName): Promise<Seen> {
   const { exitCode, log } = await runInPod(cluster, name, ['sh', '-c', `${run} && { ${audit}; }`]);
   if (exitCode !== 0) return { said: 'thresholds crossed', problems: [log.trim()] };
   const findings = readFindings(log);
-  const [, p95, p99] = /http_req_duration\.*:[^\n]*p\(95\)=(\S+) p\(99\)=(\S+)/.exec(log) ?? [];
+  const [p95, p99] = readDurations(log);
   const unconfirmed = findings.run.sent - findings.run.confirmed;
   const problems = [...findings.problems];
   if (unconfirmed > 0) problems.push(`${unconfirmed} requests were not confirmed.`);
