@@ -54,6 +54,8 @@ export interface StoreTarget {
   onAttempts(subscription: number, attempts: readonly [sequence: number, attempts: number][]): void;
   /** The state that a checkpoint keeps: all that was appended up to now is in it. */
   state(): unknown;
+  /** A segment is full: it and those before it may be free. */
+  onRoll(): void;
 }
 
 /** Small enough that a start reads it in 20 ms, large enough that a full disk is some thousand files. */
@@ -138,11 +140,16 @@ export class Store {
     return this.#log.committed('messages');
   }
 
+  /** Whether `bytes` more are within the folder's limit. */
+  hasRoom(bytes: number): boolean {
+    return this.#log.bytes + bytes <= this.#options.folderBytesMax;
+  }
+
   /** @throws StoreFull when `bytes` more are over the folder's limit. */
   checkRoom(bytes: number): void {
+    if (this.hasRoom(bytes)) return;
     const used = this.#log.bytes;
     const { folderBytesMax, folder } = this.#options;
-    if (used + bytes <= folderBytesMax) return;
     const why = `${used} bytes are kept in ${folder}, and ${bytes} more are over its limit of ${folderBytesMax} bytes.`;
     throw new StoreFull(`${why} Acknowledge or purge messages, or raise --data-bytes-max.`);
   }
@@ -202,10 +209,12 @@ export class Store {
 
   /**
    * Deletes the segments in which no message is needed, and compacts some in which few are.
-   * @returns when there may be more to do, ms; infinity when that takes another ack or change
+   * @returns when there may be more to do, ms; infinity when that takes another ack, change or full segment
    * @throws DamagedFolder when a message that is needed is not what was written
    */
   async reclaim(need: Need, now: number): Promise<number> {
+    // Of the segment that was filled last, if that was just now.
+    await this.#checkpoint;
     const segments = this.#log.segments.filter(({ number }) => number < this.#checkpointedFrom);
     for (const segment of segments) noteNeed(segment, need, now);
     try {
@@ -231,7 +240,7 @@ export class Store {
     const { buffer, at } = this.#log.append(recordKinds.deleted, segments.length * 4);
     for (const [position, { number }] of segments.entries()) buffer.writeUInt32LE(number, at + position * 4);
     await this.#log.committed('others');
-    for (const segment of segments) await this.#log.delete(segment);
+    await this.#log.delete(segments);
   }
 
   /** Writes what is appended, and a checkpoint of all of it, so that the next start replays nothing. */
@@ -249,6 +258,7 @@ export class Store {
     const state = this.#target.state();
     return () => {
       this.#checkpoint = this.#checkpoint.then(() => this.#writeCheckpoint(next, 0, state));
+      this.#target.onRoll();
     };
   }
 

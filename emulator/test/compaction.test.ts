@@ -161,6 +161,25 @@ test('names a file that is damaged where a needed message is, and keeps it', asy
   await broker.close();
 });
 
+test('reads a compacted file from its beginning when its end does not say where the index is', async () => {
+  const folder = createFolder();
+  const { broker: first, clock } = await create(folder);
+  await fill(first, 200, (number) => number % 15 === 0);
+  await first.close();
+  const broker = await openBroker(folder, { clock, onWarning: fail });
+  await passUntil(broker, clock, () => bytesOf(folder) < 3 * segmentBytes);
+  await broker.close();
+  const [compacted = ''] = logsOf(folder).sort();
+  const path = join(folder, compacted);
+  const bytes = readFileSync(path);
+  bytes.fill(0xff, bytes.length - 6);
+  writeFileSync(path, bytes);
+  clock.advance(10 * minute);
+  const again = await openBroker(folder, { clock, onWarning: fail });
+  assert.equal((await pullNow(again, subscription, 100)).length, 14);
+  await again.close();
+});
+
 test('starts with what a crash in a compaction leaves: half a file, or the new one beside the old', async (context) => {
   const folder = createFolder();
   const { broker: first, clock } = await create(folder);

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
+import { until } from '../../test/until.ts';
 import { encodeField } from '../src/protobuf.ts';
 import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
 
@@ -80,6 +81,51 @@ test('keeps what it confirmed when it is killed at any moment', async (context) 
   const lost = [...confirmed].filter((text) => !ackSent.has(text) && !found.has(text));
   assert.equal(lost.length, 0);
   assert.equal(await emulator.kill('SIGTERM'), 0);
+});
+
+test('starts after a kill in the middle of a deletion, while a segment was filled', async (context) => {
+  const folder = createFolder();
+  // As on a slow disk: a checkpoint is written between one file and the next.
+  const slowUnlink = `
+    import fs from 'node:fs';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { unlink } = fs;
+    fs.unlink = (path, done) => setTimeout(unlink, 1_000, path, done);
+    syncBuiltinESMExports();`;
+  const preload = `--import=data:text/javascript,${encodeURIComponent(slowUnlink)}`;
+  const flags = ['--data-bytes-max=12000000'];
+  const emulator = await start(context, folder, ['env', `NODE_OPTIONS=${preload}`], flags);
+  const call = createRawClient(context, emulator.port);
+  // Longer than a segment, which is a quarter of the limit.
+  const publish = (name: string) =>
+    call('Publisher', 'Publish', publishRequest(topic, [name + 'x'.repeat(3_100_000)]));
+  const isThere = (segment: number) => existsSync(join(folder, `0000000${segment}.log`));
+  const acks: Buffer[] = [];
+  for (let number = 0; number < 3; number++) {
+    await publish('acked');
+    const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1)));
+    for (const { ackId } of pulled) acks.push(encodeField(2, ackId));
+  }
+  assert.equal(acks.length, 3);
+  await call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), ...acks]));
+  await until(() => !isThere(1));
+  assert.ok(isThere(3), 'the deletion is over');
+  await publish('kept');
+  await until(() => {
+    const [, checkpoint = ''] = readFileSync(join(folder, 'checkpoint.json'), 'utf8').split('\n');
+    return JSON.parse(checkpoint).segment === 5;
+  });
+  await until(() => !isThere(3));
+  await emulator.kill('SIGKILL');
+
+  const again = await start(context, folder, [], flags);
+  const pull = createRawClient(context, again.port);
+  const found = readPulled(await pull('Subscriber', 'Pull', pullRequest(subscription, 1)));
+  assert.deepEqual(
+    found.map(({ text }) => text.slice(0, 4)),
+    ['kept'],
+  );
+  assert.equal(await again.kill('SIGTERM'), 0);
 });
 
 /** Whether every answer of a publish was written to its socket after a sync that followed the write of its message. */

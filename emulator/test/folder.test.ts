@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  cpSync,
   mkdirSync,
   readFileSync,
   rmSync,
@@ -17,6 +18,7 @@ import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import { DamagedFolder } from '../src/store/errors.ts';
+import { headerBytes, readRecord, sealRecord } from '../src/store/record.ts';
 import { openBroker, startEmulator } from './harness.ts';
 import { runProcess } from './process.ts';
 import { createMessage, pullNow } from './puller.ts';
@@ -36,6 +38,24 @@ async function createFilled(folder: string, count: number): Promise<Broker> {
 
 async function logsOf(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => name.endsWith('.log')).sort();
+}
+
+/** As it would be after many more commits, when they were counted over the whole log. */
+function countCommitsTo(last: number, path: string, segment: number): void {
+  const bytes = readFileSync(path);
+  const records = [];
+  for (let at = 0; at + headerBytes <= bytes.length; ) {
+    const record = readRecord(bytes, at, segment);
+    assert.ok(typeof record === 'object');
+    records.push({ at, record });
+    at = record.end;
+  }
+  const passed = last - (records.at(-1)?.record.commit ?? 0);
+  for (const { at, record } of records) {
+    const { kind, start, end, commit, isFirstOfCommit: isFirst } = record;
+    sealRecord(bytes, at, { kind, payloadBytes: end - start, segment, commit: commit + passed, isFirst });
+  }
+  writeFileSync(path, bytes);
 }
 
 test('refuses a second process on the same folder', async (context) => {
@@ -90,6 +110,30 @@ test('cuts off a commit that was not finished, keeps its bytes, and serves the r
   assert.equal((await pullNow(broker, subscription, 10)).length, 5);
   assert.ok((await readdir(folder)).some((name) => name.endsWith(`.cut-at-${end}`)));
   await broker.close();
+});
+
+test('keeps what it confirmed after more commits than a record can count', async () => {
+  const folder = createFolder();
+  await (await createFilled(folder, 5)).close();
+  const [log = '', ...others] = await logsOf(folder);
+  assert.deepEqual(others, []);
+  countCommitsTo(2 ** 31 - 10, join(folder, log), 1);
+  const broker = await openBroker(folder);
+  // The first fills the segment; the end of the count comes in the next.
+  for (const count of [20, ...Array.from({ length: 12 }, () => 1)]) {
+    await broker.publish(
+      topic,
+      Array.from({ length: count }, () => createMessage(text)),
+    );
+  }
+  const killed = createFolder();
+  cpSync(folder, killed, { recursive: true });
+  await broker.close();
+  const warnings: string[] = [];
+  const again = await openBroker(killed, { onWarning: (message) => warnings.push(message) });
+  assert.deepEqual(warnings, []);
+  assert.equal((await pullNow(again, subscription, 100)).length, 5 + 20 + 12);
+  await again.close();
 });
 
 test('names the file of confirmed messages that are cut short, damaged or missing, and changes nothing', async (context) => {

@@ -130,23 +130,35 @@ export class Broker {
     await this.#waitForRoom(bytes);
     this.#admittedBytes -= bytes;
     try {
-      this.#store.checkRoom(bytes);
+      if (!this.#store.hasRoom(bytes)) await this.#makeRoom(bytes);
       const first = await appendPublish(this.#store, topic, messages, this.#clock.now());
       for (const subscription of topic.subscriptions) subscription.published(first, messages);
+      this.#housekeeping.onPublish(topic);
       return first;
     } catch (error) {
       throw asRefusal(error);
     }
   }
 
-  /** While the disk is slower than the publishers, they wait here; over a bound they are refused. */
-  async #waitForRoom(bytes: number): Promise<void> {
+  /** The folder is at its limit: what full segments hold that nobody needs gives way. @throws StoreFull */
+  async #makeRoom(bytes: number): Promise<void> {
+    await this.#waitForRoom(bytes, () => this.#housekeeping.makeRoom());
+    this.#admittedBytes -= bytes;
+    this.#store.checkRoom(bytes);
+  }
+
+  /**
+   * While the disk is slower than the publishers, they wait here, and while `makeRoom` is under way; over a bound they
+   * are refused.
+   */
+  async #waitForRoom(bytes: number, makeRoom?: () => Promise<void>): Promise<void> {
     if (this.#waitingBytes + bytes > bounds.waitingPublishBytes) {
       const why = `${this.#waitingBytes} bytes wait for the disk, and ${bytes} more are over the limit of ${bounds.waitingPublishBytes} bytes.`;
       throw new Refusal('RESOURCE_EXHAUSTED', `${why} Try again.`);
     }
     this.#waitingBytes += bytes;
     try {
+      if (makeRoom) await makeRoom();
       while (!this.#fits(bytes)) await this.#store.written();
       this.#admittedBytes += bytes;
     } finally {
@@ -189,7 +201,7 @@ export class Broker {
     return this.#store.bytes;
   }
 
-  /** Deletes at once what would be deleted within a second. */
+  /** Expires, drops and deletes now what is due, rather than when housekeeping comes to it. */
   sweep(): Promise<void> {
     return this.#housekeeping.run();
   }
@@ -286,6 +298,7 @@ export class Broker {
         registry.subscriptionsByNumber.get(number)?.restoreAttempts(attempts);
       },
       state: () => registry.state(),
+      onRoll: () => this.#housekeeping.onRoll(),
     };
   }
 }

@@ -2,14 +2,16 @@
  * What time does: messages past their retention, subscriptions and snapshots past their expiration, and the space of
  * what nobody needs.
  *
- * It runs a second after messages were acked, and when the next thing is due; then it sleeps until the one after
- * that. With nothing to come there is no timer.
+ * It runs a second after an ack, a change or a full segment, by any of which space may be free, and after the first
+ * message that can come of age where the last run saw none; and when the next of what it saw is due. With nothing to
+ * come there is no timer.
  */
 import type { Store } from '../store.ts';
 import type { Clock } from './clock.ts';
 import { createNeed } from './need.ts';
 import type { Change, Registry } from './registry.ts';
 import type { Subscription } from './subscription.ts';
+import type { Topic } from './topic.ts';
 
 /** Acks that come in one go are looked at together. */
 const settleMs = 1_000;
@@ -28,6 +30,10 @@ export class Housekeeping {
   #wakeAt = Number.POSITIVE_INFINITY;
   #running: Promise<void> | undefined;
   #isClosed = false;
+  /** Since the last run began a segment was filled. */
+  #isRolled = false;
+  /** Topics of which the last run saw no message that comes of age, for one subscription at least. */
+  #unseen = new Set<Topic>();
   /** The publish times that were looked up last: most subscriptions are where they were. */
   #oldest = new WeakMap<Subscription, { sequence: number; timeMs: number }>();
 
@@ -50,25 +56,45 @@ export class Housekeeping {
     this.#wakeBy(this.#clock.now() + settleMs);
   }
 
+  /** A segment was filled: without any ack nobody may need what it holds, or those before it. */
+  onRoll(): void {
+    this.#isRolled = true;
+    this.wake();
+  }
+
+  /** A message of `topic` came. */
+  onPublish(topic: Topic): void {
+    if (this.#unseen.delete(topic)) this.wake();
+  }
+
+  /** Deletes at once, for a publish without room, what segments hold that were filled since the last run. */
+  async makeRoom(): Promise<void> {
+    while (this.#running) await this.#running;
+    if (this.#isRolled) await this.run();
+  }
+
   /** Resolves when it touches the store no more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#cancel?.();
+    this.#sleep();
     await this.#running;
   }
 
   #wakeBy(at: number): void {
     if (this.#isClosed || at >= this.#wakeAt || at === Number.POSITIVE_INFINITY) return;
-    this.#cancel?.();
+    this.#sleep();
     this.#wakeAt = at;
-    this.#cancel = this.#clock.wakeIn(Math.max(0, at - this.#clock.now()), () => {
-      this.#wakeAt = Number.POSITIVE_INFINITY;
-      void this.run();
-    });
+    this.#cancel = this.#clock.wakeIn(Math.max(0, at - this.#clock.now()), () => void this.run());
+  }
+
+  #sleep(): void {
+    this.#cancel?.();
+    this.#wakeAt = Number.POSITIVE_INFINITY;
   }
 
   async run(): Promise<void> {
     while (this.#running) await this.#running;
+    if (this.#isClosed) return;
     this.#running = this.#run();
     await this.#running;
     this.#running = undefined;
@@ -76,6 +102,8 @@ export class Housekeeping {
 
   async #run(): Promise<void> {
     const begin = this.#clock.now();
+    this.#sleep();
+    this.#isRolled = false;
     let reclaimDue = Number.POSITIVE_INFINITY;
     try {
       this.#expire();
@@ -112,6 +140,8 @@ export class Housekeeping {
       const isOld = lease.sequence > retainedThrough && lease.sequence < first;
       if (isOld && lease.state !== 'leased') subscription.drop(lease);
     }
+    // What followed them in their ordering keys may be delivered now.
+    subscription.wake();
     const after = Math.max(progress.done.through, retainedThrough);
     progress.done.addRange(after + 1, firstLeasedBefore(first, subscription) - 1);
   }
@@ -130,20 +160,26 @@ export class Housekeeping {
   /** When the next thing is due after a run that began at `begin`. */
   #nextDue(begin: number): number {
     let due = Number.POSITIVE_INFINITY;
+    this.#unseen.clear();
     const add = (ms: number) => {
       due = Math.min(due, ms < begin ? begin + overdueStepMs : ms);
     };
     for (const subscription of this.#registry.subscriptions.values()) {
       const { settings, lastActiveMs, consumerCount, topic, retentionMs } = subscription;
-      const { expirationMs, retainsAcked } = settings;
-      if (expirationMs !== undefined && consumerCount === 0) add(lastActiveMs + expirationMs);
+      const { expirationMs, retainsAcked, isDetached } = settings;
+      // Whoever consumes it may leave it at once.
+      if (expirationMs !== undefined) add((consumerCount > 0 ? begin : lastActiveMs) + expirationMs);
       const oldest = retainsAcked ? this.#store.timeOf(topic.number, 0) : this.oldestUnackedMs(subscription);
       if (oldest !== undefined) add(oldest + retentionMs);
+      else if (!isDetached) this.#unseen.add(topic);
     }
     for (const { settings } of this.#registry.snapshots.values()) add(settings.expireTimeMs);
-    for (const { number, settings } of this.#registry.topics.values()) {
-      const oldest = settings.retentionMs === undefined ? undefined : this.#store.timeOf(number, 0);
-      if (oldest !== undefined) add(oldest + (settings.retentionMs ?? 0));
+    for (const topic of this.#registry.topics.values()) {
+      const { retentionMs } = topic.settings;
+      if (retentionMs === undefined) continue;
+      const oldest = this.#store.timeOf(topic.number, 0);
+      if (oldest !== undefined) add(oldest + retentionMs);
+      else this.#unseen.add(topic);
     }
     return due;
   }

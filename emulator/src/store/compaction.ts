@@ -26,6 +26,8 @@ import { damagedAt } from './tail.ts';
 
 /** Read and written at once. */
 const windowBytes = 256 * 1024;
+/** Of all that it holds: each of the segments had a count of its own, and it is there as a whole or not at all. */
+const commit = 1;
 
 export type IsNeeded = (topic: number, sequence: number, time: number) => boolean;
 
@@ -96,7 +98,6 @@ class Output {
   #isNeeded: IsNeeded;
   #buffer: Buffer = Buffer.allocUnsafeSlow(2 * windowBytes);
   #length = 0;
-  #commit = 0;
   /** The last message kept of each topic: what came twice is not later. */
   #kept = new Map<number, number>();
 
@@ -118,10 +119,7 @@ class Output {
       const isIn = sequence < first + count;
       if (isIn && sequence > kept && this.#isNeeded(topic, sequence, time)) {
         if (!isChecked) {
-          const record = readRecord(window, at, from);
-          if (typeof record !== 'object') return false;
-          // Commit numbers never go back in a file.
-          this.#commit = record.commit;
+          if (typeof readRecord(window, at, from) !== 'object') return false;
           isChecked = true;
         }
         run ??= { first: sequence, start: offset };
@@ -140,7 +138,7 @@ class Output {
     const at = this.#reserve(headerBytes + payloadBytes);
     writePosition(this.#buffer, at + headerBytes, position);
     messages.copy(this.#buffer, at + headerBytes + messagesHeaderBytes);
-    const header = { segment: this.segment.number, commit: this.#commit, isFirst: false };
+    const header = { segment: this.segment.number, commit, isFirst: false };
     sealRecord(this.#buffer, at, { kind: recordKinds.messages, payloadBytes, ...header });
     this.segment.add({ ...position, bytes: payloadBytes }, this.segment.size + at);
     this.#kept.set(position.topic, position.first + position.count - 1);
@@ -167,7 +165,7 @@ class Output {
 
   async finish(): Promise<void> {
     await this.flush(0);
-    const index = this.segment.encodeIndex(this.#commit);
+    const index = this.segment.encodeIndex(commit);
     await writeFully(this.segment.fd, index, index.length, this.segment.size);
     this.segment.size += index.length;
     this.segment.isSealed = true;

@@ -51,7 +51,7 @@ export class Log {
   #active: Segment;
   #filling = new Commit();
   #spare: Buffer | undefined;
-  /** Of the last commit on disk. Without gaps, by which a start knows a commit that was cut short (tail.ts). */
+  /** Of the last commit in the active segment. Without gaps: so a start knows one that was cut short (tail.ts). */
   #commitNumber: number;
   #isScheduled = false;
   #isWriting = false;
@@ -214,7 +214,7 @@ export class Log {
       const record = segment.encodeIndex(this.#commitNumber + 1);
       await writeFully(segment.fd, record, record.length, segment.size);
       await this.#sync(segment);
-      this.#commitNumber++;
+      this.#commitNumber = 0;
       segment.size += record.length;
       segment.isSealed = true;
       this.segments.push(next);
@@ -238,10 +238,13 @@ export class Log {
     this.#options.onFatal(error);
   }
 
-  /** Removes a segment that nobody needs. */
-  async delete(segment: Segment): Promise<void> {
-    this.segments.splice(this.segments.indexOf(segment), 1);
-    await remove(segment);
+  /**
+   * Removes segments that nobody needs. All leave the list before the first file goes: a checkpoint that is written
+   * meanwhile may name none of them, or a start after a crash would miss it.
+   */
+  async delete(segments: readonly Segment[]): Promise<void> {
+    for (const segment of segments) this.segments.splice(this.segments.indexOf(segment), 1);
+    for (const segment of segments) await remove(segment);
   }
 
   /** Puts a segment in the place of the one whose file it took over. */

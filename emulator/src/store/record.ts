@@ -4,6 +4,10 @@
  * The records of one group commit carry the same commit number, and the first of them a mark. Since a commit
  * is written only after the one before it is on disk, that is enough to tell, after a crash, a commit that was
  * cut short (nobody was ever told that it is kept) from damage to what was confirmed (see tail.ts).
+ *
+ * Commits are counted from 1 in each segment, of which one of 32 MiB has less than a million: counted over the whole log,
+ * 1,000 a second would use up the 31 bits in a month. A folder of before goes on with its count until its last segment
+ * is full.
  */
 import { crc32 } from 'node:zlib';
 

@@ -15,7 +15,7 @@ import { checkTail, cutTail, damagedAt, readAt, scanSegment } from './tail.ts';
 
 export interface Recovered {
   segments: Segment[];
-  /** Of the last commit. */
+  /** Of the last commit in the last segment; 0 when it has none. */
   commit: number;
   warnings: string[];
   /** The segment of the last checkpoint. */
@@ -58,7 +58,7 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
     });
     // A segment is followed by another only once its index was on disk.
     if (!isLast && !segment.isSealed) throw damagedAt(segment, last.end);
-    commit = Math.max(commit, last.commit);
+    commit = last.commit;
     if (segment.number === from && last.end < start) throw damagedAt(segment, last.end);
     if (!last.isCut) continue;
     cuts.push(() => cutTail(segment, last.end, last.fileBytes));
@@ -73,6 +73,7 @@ export async function recover(folder: string, target: RecoveryTarget): Promise<R
   }
   if (segments.length === 0 || segments.at(-1)?.isSealed) {
     segments.push(await createSegment(folder, (segments.at(-1)?.number ?? 0) + 1));
+    commit = 0;
   }
   return { segments, commit, warnings, checkpointedFrom: from };
 }

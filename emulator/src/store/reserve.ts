@@ -6,7 +6,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { closeFile, isOutOfRoom, openFile, unlinkFile, writeFully } from './file.ts';
 
-/** 300,000 acks in the worst order. */
+/** 95,000 acks, each in a request of its own and out of order: 44 bytes. Of those that come together 262,000. */
 export const reserveBytes = 4 * 1024 * 1024;
 /** Written at once. */
 const chunkBytes = 512 * 1024;

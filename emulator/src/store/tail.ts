@@ -33,7 +33,7 @@ export function scanSegment(
     let at = 0;
     let record = readRecord(buffer, at, segment.number);
     while (typeof record === 'object') {
-      // Commit numbers never go back: an older one is left over from something else.
+      // Commit numbers never go back in a segment: an older one is left over from something else.
       if (record.commit < commit) record = 'bad';
       if (record === 'bad') break;
       visit(record, buffer, position + at);
