@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import {
   type ClientHttp2Session,
   type ClientHttp2Stream,
@@ -33,12 +34,21 @@ const exactTopic = 'projects/project/topics/payments';
 const exact = 'projects/project/subscriptions/payments-once';
 const largeTopic = 'projects/project/topics/images';
 const large = 'projects/project/subscriptions/images-writer';
+const poisonTopic = 'projects/project/topics/poison';
+const poison = 'projects/project/subscriptions/poison-writer';
+const deadTopic = 'projects/project/topics/poison-dead';
 const declarations = JSON.stringify({
-  topics: [{ name: topic }, { name: exactTopic }, { name: largeTopic }],
+  topics: [topic, exactTopic, largeTopic, poisonTopic, deadTopic].map((name) => ({ name })),
   subscriptions: [
     { name: subscription, topic },
     { name: exact, topic: exactTopic, enableExactlyOnceDelivery: true },
     { name: large, topic: largeTopic },
+    {
+      name: poison,
+      topic: poisonTopic,
+      ackDeadlineSeconds: 600,
+      deadLetterPolicy: { deadLetterTopic: deadTopic, maxDeliveryAttempts: 5 },
+    },
   ],
 });
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
@@ -82,6 +92,18 @@ async function answers(): Promise<void> {
   assert.equal(response.status, 200);
   const call = createRawClient(context, emulator.port);
   await call('Publisher', 'Publish', publishRequest(topic, ['still here']));
+}
+
+interface Backlog {
+  subscription: string;
+  unackedCount: number;
+  outstandingCount: number;
+}
+
+async function backlogOf(name: string): Promise<Backlog> {
+  const response = await fetch(`http://127.0.0.1:${emulator.port}/_emulator/backlog`);
+  const { subscriptions } = (await response.json()) as { subscriptions: Backlog[] };
+  return subscriptions.find((one) => one.subscription === name) ?? assert.fail(name);
 }
 
 async function open(): Promise<Socket> {
@@ -307,11 +329,7 @@ test('keeps two responses for a client that does not read, not its backlog', asy
     const stream = begin(session, 'Subscriber/StreamingPull');
     stream.write(framed(Buffer.concat([encodeField(1, subscription), Buffer.from([5 << 3, 60])])));
   }
-  const outstanding = async () => {
-    const response = await fetch(`http://127.0.0.1:${emulator.port}/_emulator/backlog`);
-    const { subscriptions } = (await response.json()) as { subscriptions: { outstandingCount: number }[] };
-    return subscriptions[0]?.outstandingCount ?? 0;
-  };
+  const outstanding = async () => (await backlogOf(subscription)).outstandingCount;
   await until(async () => (await outstanding()) > 500);
   await answers();
   // 20 streams of two responses of 256 KiB and the message that ends each.
@@ -464,4 +482,32 @@ test('counts a message of a stream until it is read, and none once the stream ha
   const call = createRawClient(context, emulator.port);
   await call('Publisher', 'Publish', publishRequest(largeTopic, ['x'.repeat(8_000_000)]));
   session.destroy();
+});
+
+test('forwards thousands of messages to the dead-letter topic at once without a window of the log for each', async () => {
+  const call = createRawClient(context, emulator.port);
+  const messageCount = 2_000;
+  for (let published = 0; published < messageCount; published += 1_000) {
+    await call('Publisher', 'Publish', publishRequest(poisonTopic, Array(1_000).fill('x'.repeat(3_000))));
+  }
+  const pullAll = async () => {
+    const ids: Buffer[] = [];
+    while (ids.length < messageCount) {
+      const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(poison, 1_000)));
+      ids.push(...pulled.map(({ ackId }) => encodeField(4, ackId)));
+    }
+    return ids;
+  };
+  const nack = (ids: Buffer[]) =>
+    call('Subscriber', 'ModifyAckDeadline', Buffer.concat([encodeField(1, poison), ...ids]));
+  for (let attempt = 1; attempt < 5; attempt++) await nack(await pullAll());
+  const last = await pullAll();
+  const bytes = memoryBytes(emulator.pid, 'VmRSS');
+  // Starts the peak anew: man 5 proc_pid_clear_refs.
+  writeFileSync(`/proc/${emulator.pid}/clear_refs`, '5');
+  await nack(last);
+  await until(async () => (await backlogOf(poison)).unackedCount === 0);
+  const peakKib = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${emulator.pid}/status`, 'utf8'))?.[1];
+  const grownBytes = Number(peakKib) * 1_024 - bytes;
+  assert.ok(grownBytes < growthBytesMax, `grew by ${grownBytes} bytes`);
 });

@@ -66,13 +66,15 @@ async function setUp(
       await broker.acksCommitted();
       return outcomes;
     },
-    nack(delivered) {
-      broker.subscriptions.get(name).modifyDeadlines(
-        delivered.map(({ id }) => id),
-        () => 0,
-      );
-    },
+    nack: (delivered) => nack(broker, delivered),
   } satisfies Setup;
+}
+
+function nack(broker: Broker, delivered: Delivered[]): void {
+  broker.subscriptions.get(name).modifyDeadlines(
+    delivered.map(({ id }) => id),
+    () => 0,
+  );
 }
 
 /** A broker on what a kill -9 leaves behind now. */
@@ -95,6 +97,7 @@ function refusal(code: RefusalCode, text: string | RegExp) {
 }
 
 const textsOf = (delivered: Delivered[]) => delivered.map(({ text }) => text);
+const attemptsOf = (delivered: Delivered[]) => delivered.map(({ text, attempts }) => [text, attempts]);
 
 test('delivers again within 20 ms of the ack deadline, and not before', async (context) => {
   const { clock, publish, pull } = await setUp(context);
@@ -176,9 +179,135 @@ for (const isOrdered of [false, true]) {
     });
     assert.equal(time, '2026-01-01T00:00:00.000Z');
     assert.equal(dead[0]?.key, 'k');
-    assert.deepEqual(textsOf(await setup.pull()), isOrdered ? ['good'] : []);
+    assert.deepEqual(attemptsOf(await setup.pull()), isOrdered ? [['good', 1]] : []);
   });
 }
+
+test('counts no attempt of what waited behind a message of its key, over kill -9 either', async (context) => {
+  const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+  const setup = await setUp(context, { deadLetterPolicy, isOrdered: true });
+  const { broker, clock, publish, pull, nack } = setup;
+  await publish(['poison', { key: 'k' }], ['good', { key: 'k' }]);
+  nack((await pull()).slice(0, 1));
+  await broker.acksCommitted();
+  const killed = await openKilled(context, setup);
+  assert.deepEqual(attemptsOf(await pullNow(killed, name, 10)), [
+    ['poison', 2],
+    ['good', 1],
+  ]);
+  // A client that ends with the first of them leaves the deadlines of all to pass.
+  for (let attempt = 2; attempt <= 5; attempt++) {
+    assert.deepEqual(attemptsOf(await pull()), [
+      ['poison', attempt],
+      ['good', 1],
+    ]);
+    clock.advance(10_020);
+  }
+  await until(() => broker.subscriptions.get(name).leases.size === 1);
+  assert.deepEqual(attemptsOf(await pull()), [['good', 1]]);
+});
+
+/** 100 messages that are delivered for the last time. */
+async function deliverToTheLast(broker: Broker): Promise<Delivered[]> {
+  await broker.publish(
+    topic,
+    Array.from({ length: 100 }, (_, number) => createMessage(`${number}`)),
+  );
+  for (let attempt = 1; attempt < 5; attempt++) nack(broker, await pullNow(broker, name, 100));
+  return pullNow(broker, name, 100);
+}
+
+test('forwards nothing that is acked while it waits for its turn', async (context) => {
+  const setup = await setUp(context, { deadLetterPolicy: { topic: deadTopic, attemptsMax: 5 } });
+  const { broker, clock, publish, pull, ack } = setup;
+  const last = await deliverToTheLast(broker);
+  clock.advance(10_020);
+  await ack(last);
+  await publish(['later']);
+  for (let attempt = 1; attempt <= 5; attempt++) setup.nack(await pull());
+  const dead: string[] = [];
+  await until(async () => {
+    dead.push(...textsOf(await pullNow(broker, deadName, 1_000)));
+    return dead.includes('later');
+  });
+  assert.ok(dead.length <= 8 + 1, `${dead.length} were forwarded`);
+});
+
+test('has in the one topic or the other what waits to be forwarded when it closes', async (context) => {
+  const setup = await setUp(context, { deadLetterPolicy: { topic: deadTopic, attemptsMax: 5 } });
+  const folder = createFolder();
+  cpSync(setup.folder, folder, { recursive: true });
+  const broker = await openBroker(folder);
+  nack(broker, await deliverToTheLast(broker));
+  await broker.close();
+  const again = await openBroker(folder);
+  context.after(() => again.close());
+  const dead = textsOf(await pullNow(again, deadName, 1_000));
+  const kept = textsOf(await pullNow(again, name, 1_000));
+  assert.ok(dead.length <= 8, `${dead.length} were forwarded`);
+  assert.equal(new Set([...dead, ...kept]).size, 100);
+});
+
+test('delivers a large message again although small ones wait that would take its room', async (context) => {
+  const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 1_000 };
+  const { broker, clock, publish, ack, nack } = await setUp(context, { retryPolicy });
+  const small = 'x'.repeat(950);
+  await publish(
+    ['x'.repeat(5_000)],
+    ...Array.from({ length: 50 }, (_, number): [string] => [`${number} ${small}`]),
+  );
+  const puller = new Puller(broker, 100, 10 * minute, 6_500);
+  broker.subscriptions.get(name).addConsumer(puller);
+  await until(() => puller.delivered.length === 2);
+  nack(puller.delivered.slice(0, 1));
+  await until(() => puller.delivered.length === 7);
+  clock.advance(1_020);
+  for (const one of puller.delivered.slice(1)) await ack([one]);
+  await until(() => puller.delivered.length > 7);
+  assert.equal(puller.delivered[7]?.text.length, 5_000);
+  await until(() => puller.delivered.length > 8);
+  assert.match(puller.delivered[8]?.text ?? '', /^6 /);
+});
+
+test('counts with what a stream has outstanding a message that it extends after its deadline', async (context) => {
+  const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 1_000 };
+  const { broker, clock, publish, ack } = await setUp(context, { retryPolicy });
+  const subscription = broker.subscriptions.get(name);
+  await publish(['one'], ['two'], ['three']);
+  const puller = new Puller(broker, 1);
+  subscription.addConsumer(puller);
+  await until(() => puller.delivered.length === 1);
+  clock.advance(10_020);
+  await until(() => puller.delivered.length === 2);
+  const [one, two] = puller.delivered as [Delivered, Delivered];
+  assert.deepEqual(
+    subscription.modifyDeadlines([one.id], () => hour),
+    ['ok'],
+  );
+  await ack([two]);
+  const settled = puller.settled();
+  subscription.wake();
+  await settled;
+  assert.deepEqual(textsOf(puller.delivered), ['one', 'two']);
+  await ack([one]);
+  await until(() => puller.delivered.length === 3);
+});
+
+test('delivers the next of a key when the one before it is past the retention', async (context) => {
+  const retryPolicy = { minimumBackoffMs: 10 * minute, maximumBackoffMs: 10 * minute };
+  const setup = await setUp(context, { isOrdered: true, retentionMs: 10 * minute, retryPolicy });
+  const { broker, clock, publish, nack } = setup;
+  await publish(['old', { key: 'k' }]);
+  clock.advance(minute);
+  const puller = new Puller(broker, 10);
+  broker.subscriptions.get(name).addConsumer(puller);
+  await until(() => puller.delivered.length === 1);
+  nack(puller.delivered);
+  await publish(['new', { key: 'k' }]);
+  clock.advance(9 * minute + 1);
+  await broker.sweep();
+  await until(() => puller.delivered.length === 2);
+});
 
 test('keeps the backoff of a retry policy when the dead-letter topic is gone', async (context) => {
   const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
@@ -558,6 +687,65 @@ test('wakes a stream that waits for room in the broker when another subscription
   assert.deepEqual(waiting.delivered, []);
   subscriptions[0]?.acknowledge([pullers[0]?.delivered[0]?.id as AckId]);
   await until(() => waiting.delivered.length === 1);
+});
+
+test('gives the place of what nobody takes to a stream that waits for room in the broker', async (context) => {
+  const clock = new FakeClock();
+  const broker = await openBroker(createFolder(), { clock, segmentBytes: 32 * 1024 * 1024 });
+  context.after(() => broker.close());
+  await broker.topics.create({ name: topic });
+  await broker.topics.create({ name: deadTopic });
+  const { leasesPerSubscription } = bounds;
+  const subscribe = async (id: string, settings: Partial<SubscriptionInput>, deadlineMs = 20_000) => {
+    await broker.subscriptions.create({ name: `${name}-${id}`, topic, ...settings });
+    const puller = new Puller(broker, leasesPerSubscription, deadlineMs);
+    return { subscription: broker.subscriptions.get(`${name}-${id}`), puller };
+  };
+  const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+  const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 1_000 };
+  const counted = await subscribe('counted', { deadLetterPolicy, isOrdered: true }, 10_000);
+  const retried = await subscribe('retried', { retryPolicy }, 10_000);
+  const others = [await subscribe('other', {}), await subscribe('another', {})];
+  const waiting = await subscribe('waiting', {});
+  for (let first = 0; first < leasesPerSubscription; first += 1_000) {
+    const numbers = Array.from({ length: 1_000 }, (_, at) => first + at);
+    await broker.publish(
+      topic,
+      numbers.map((number) => createMessage(`${number}`, { key: `key-${number % 2}` })),
+    );
+  }
+  const abandoned = [counted, retried, ...others];
+  for (const { subscription, puller } of abandoned) subscription.addConsumer(puller);
+  await until(() => abandoned.every(({ puller }) => puller.delivered.length === leasesPerSubscription));
+  for (const { subscription, puller } of abandoned) subscription.removeConsumer(puller);
+  const puller = new Puller(broker, 1, hour);
+  const settled = puller.settled();
+  waiting.subscription.addConsumer(puller);
+  await settled;
+  assert.deepEqual(puller.delivered, []);
+
+  clock.advance(10_020);
+  await until(() => puller.delivered.length === 1);
+  const sizes = () => abandoned.map(({ subscription }) => subscription.leases.size);
+  const all = leasesPerSubscription;
+  assert.deepEqual(sizes(), [0, all, all, all], 'a wait for a retry stays');
+  clock.advance(1_020);
+  assert.deepEqual(sizes(), [0, 0, all, all]);
+  clock.advance(10_000);
+  assert.deepEqual(sizes().slice(2).sort(), [0, all], 'what is at rest keeps half of the room');
+
+  const [late] = counted.puller.delivered as [Delivered];
+  assert.deepEqual(counted.subscription.acknowledge([late.id]), ['invalid']);
+  assert.deepEqual(attemptsOf(await pullNow(broker, `${name}-counted`, 4)), [
+    ['0', 2],
+    ['1', 2],
+    ['2', 1],
+    ['3', 1],
+  ]);
+  assert.deepEqual(attemptsOf(await pullNow(broker, `${name}-retried`, 2)), [
+    ['0', 2],
+    ['1', 2],
+  ]);
 });
 
 test('keeps what subscriptions of a deleted topic hold', async (context) => {

@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Client, credentials } from '@grpc/grpc-js';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
 import type { Broker, BrokerOptions } from '../src/broker/broker.ts';
@@ -29,10 +30,13 @@ import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
 const subscription = 'projects/project/subscriptions/orders-writer';
-const declarations = JSON.stringify({
-  topics: [{ name: topic }],
-  subscriptions: [{ name: subscription, topic, ackDeadlineSeconds: 600 }],
-});
+const declare = (settings: object) =>
+  JSON.stringify({
+    topics: [{ name: topic }],
+    subscriptions: [{ name: subscription, topic, ackDeadlineSeconds: 600, ...settings }],
+  });
+const declarations = declare({});
+const invalidArgument = 3;
 const resourceExhausted = 8;
 
 const missing = (what: string, isThere: boolean) =>
@@ -285,6 +289,62 @@ test('confirms no ack and no change that a full disk refused before it is writte
     ['late'],
   );
 });
+
+test('under exactly-once delivery confirms an ack that a full disk refused when it comes again and there is room', {
+  skip: missing('the right to mount a tmpfs', canMount),
+}, async (context) => {
+  const folder = mountSmallDisk(context, 12);
+  const exactlyOnce = declare({ enableExactlyOnceDelivery: true });
+  const flags = [`--data-dir=${join(folder, 'data')}`, `--declare=${exactlyOnce}`];
+  const { port } = await startProcess(context, flags);
+  const call = createRawClient(context, port);
+  const ack = ({ ackId }: { ackId: string }) =>
+    call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), encodeField(2, ackId)]));
+  await call(
+    'Publisher',
+    'Publish',
+    publishRequest(
+      topic,
+      Array.from({ length: 300 }, (_, number) => `${number}`),
+    ),
+  );
+  const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 300)));
+  const makeRoom = fillDisk(folder);
+  let refused: (typeof pulled)[number] | undefined;
+  // What is left of the last block takes some.
+  await assert.rejects(
+    async () => {
+      for (refused = pulled.shift(); refused; refused = pulled.shift()) await ack(refused);
+    },
+    { code: resourceExhausted },
+  );
+  const streamed = pulled.shift();
+  assert.ok(refused && streamed);
+  await assert.rejects(ack(refused), { code: resourceExhausted });
+  assert.equal(await refusalOfStream(context, port, streamed.ackId), resourceExhausted);
+
+  makeRoom();
+  await ack(refused);
+  await ack(streamed);
+  await assert.rejects(ack(refused), { code: invalidArgument });
+  const again = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 300)));
+  assert.deepEqual(again, []);
+});
+
+/** Acks on a stream. @returns the code with which that ends. */
+async function refusalOfStream(context: TestContext, port: number, ackId: string): Promise<number> {
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  context.after(() => client.close());
+  const asBytes = (bytes: Buffer) => bytes;
+  const path = '/google.pubsub.v1.Subscriber/StreamingPull';
+  const stream = client.makeBidiStreamRequest(path, asBytes, asBytes);
+  stream.resume();
+  stream.write(
+    Buffer.concat([encodeField(1, subscription), Buffer.from([5 << 3, 60]), encodeField(2, ackId)]),
+  );
+  const [{ code }] = (await once(stream, 'error')) as [{ code: number }];
+  return code;
+}
 
 test('gives the room of the reserve to acks alone, and takes messages again when it is put back', {
   skip: missing('the right to mount a tmpfs', canMount),

@@ -1,7 +1,8 @@
-/** A consumer that takes up to a number of messages, for tests of the broker without a protocol. */
+/** A consumer that takes up to a number of messages and bytes, for tests of the broker without a protocol. */
 import type { AckId } from '../src/broker/ack-id.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { Consumer } from '../src/broker/consumer.ts';
+import { FlowControl } from '../src/broker/flow-control.ts';
 import type { Lease } from '../src/broker/lease.ts';
 import { messageFields, type NewMessage, readAttributes, readOrderingKey } from '../src/broker/message.ts';
 import { encodeField, FieldScanner } from '../src/protobuf.ts';
@@ -35,13 +36,13 @@ export class Puller implements Consumer {
   failure: Error | undefined;
   isClosed = false;
   #broker: Broker;
-  #max: number;
+  #flow: FlowControl;
   #deadlineMs: number;
   #settled = Promise.withResolvers<void>();
 
-  constructor(broker: Broker, max: number, deadlineMs = 10_000) {
+  constructor(broker: Broker, messagesMax: number, deadlineMs = 10_000, bytesMax = 0) {
     this.#broker = broker;
-    this.#max = max;
+    this.#flow = new FlowControl({ messagesMax, bytesMax });
     this.#deadlineMs = deadlineMs;
   }
 
@@ -49,11 +50,12 @@ export class Puller implements Consumer {
     return this.#deadlineMs;
   }
 
-  wants(): boolean {
-    return !this.isClosed && this.delivered.length - this.releasedCount < this.#max;
+  wants(bytes: number): boolean {
+    return !this.isClosed && !this.#flow.wouldExceed(bytes);
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
+    this.#flow.add(lease.bytes);
     const { sequence, generation, subscription, attempts } = lease;
     const id = { subscription: subscription.number, epoch: this.#broker.epoch, sequence, generation };
     const fields = new FieldScanner(buffer, start, end);
@@ -71,8 +73,13 @@ export class Puller implements Consumer {
     this.#settle();
   }
 
-  released(): void {
+  released({ bytes }: Lease): void {
+    this.#flow.remove(bytes);
     this.releasedCount++;
+  }
+
+  retaken({ bytes }: Lease): void {
+    this.#flow.add(bytes);
   }
 
   fail(error: Error): void {

@@ -62,7 +62,10 @@ interface Known {
   key: string;
   /** Acked, or in the dead-letter topic. */
   isDone: boolean;
+  /** How often it was delivered, without the times at which one before it in its key was delivered again. */
   attempts: number;
+  /** As its last delivery said. */
+  attemptsTold: number;
   /** False after a crash: pubsub.proto calls the count a best effort, so the last attempt may not be in it. */
   isCountExact: boolean;
   /** While it is leased. */
@@ -149,7 +152,8 @@ class World {
       added.map(({ text, key }) => createMessage(text, { key })),
     );
     for (const one of added) {
-      this.known.push({ ...one, isDone: false, attempts: 0, isCountExact: true, lease: undefined });
+      const counts = { attempts: 0, attemptsTold: 0, isCountExact: true };
+      this.known.push({ ...one, ...counts, isDone: false, lease: undefined });
     }
   }
 
@@ -178,6 +182,7 @@ class World {
       const isRight = known.isCountExact ? delivered.attempts === most : delivered.attempts <= most;
       assert.ok(isRight, `${known.text} says attempt ${delivered.attempts}, not ${most}`);
       known.attempts = delivered.attempts;
+      known.attemptsTold = delivered.attempts;
       known.isCountExact = true;
     }
     known.lease = { delivered, until: this.clock.now() + deadlineMs, pull: this.#pull };
@@ -248,6 +253,7 @@ class World {
     if (!this.#options.isOrdered || known.key === '') return;
     for (const later of this.known.slice(Number(known.text) + 1)) {
       if (later.key !== known.key || later.isDone) continue;
+      if (later.lease) later.attempts--;
       later.lease = undefined;
       this.#early.delete(later);
     }
@@ -256,9 +262,11 @@ class World {
   wait(ms: number): void {
     // Deadlines are kept to 20 ms: what ends within that of now is not judged either way.
     this.clock.advance(ms);
-    for (const known of this.known) {
-      if (!known.lease || this.#early.has(known)) continue;
-      if (known.lease.until <= this.clock.now()) this.#end(known);
+    const over = this.known.filter(({ lease }) => lease && lease.until <= this.clock.now());
+    // Of what ends within the same 20 ms the earliest of a key ends first, and takes the others with it.
+    const tickOf = ({ lease }: Known) => Math.ceil((lease?.until ?? 0) / 20);
+    for (const known of over.toSorted((a, b) => tickOf(a) - tickOf(b))) {
+      if (known.lease && !this.#early.has(known)) this.#end(known);
     }
   }
 
@@ -274,7 +282,9 @@ class World {
     } else await this.broker.close();
     for (const known of this.known) {
       known.lease = undefined;
-      if (isCrash) known.isCountExact = false;
+      if (!isCrash) continue;
+      known.attempts = known.attemptsTold;
+      known.isCountExact = false;
     }
     this.#early.clear();
     await this.open();

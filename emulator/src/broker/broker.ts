@@ -12,6 +12,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { deadLetter } from './dead-letter.ts';
 import { Deadlines } from './deadlines.ts';
 import { invalid, Refusal } from './errors.ts';
+import { Forwarding } from './forwarding.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { Lease } from './lease.ts';
 import { bounds, limits } from './limits.ts';
@@ -42,6 +43,7 @@ export class Broker {
   readonly registry: Registry;
   readonly #clock: Clock;
   readonly #deadlines: Deadlines<Lease>;
+  readonly #forwarding = new Forwarding();
   #store!: Store;
   #housekeeping!: Housekeeping;
   #generation = 0;
@@ -53,6 +55,8 @@ export class Broker {
   private constructor(options: BrokerOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#deadlines = new Deadlines(this.#clock, (leases) => {
+      // The first of a key takes the others of it back, for which that is no attempt.
+      leases.sort((a, b) => a.sequence - b.sequence);
       for (const lease of leases) lease.subscription.onDue(lease);
     });
     this.registry = new Registry({
@@ -62,6 +66,7 @@ export class Broker {
       epoch: () => this.registry.epoch,
       nextGeneration: () => ++this.#generation,
       leaseRoom: new SharedRoom(bounds.leasesPerBroker),
+      forwarding: this.#forwarding,
       forward: (subscription, lease) => this.#forward(subscription, lease),
       onDone: () => this.#housekeeping.wake(),
     });
@@ -237,6 +242,7 @@ export class Broker {
     await this.#housekeeping.close();
     this.#deadlines.close();
     this.endStreams();
+    await this.#forwarding.close();
     await this.#store.close();
   }
 
@@ -266,15 +272,17 @@ export class Broker {
     const topic = this.registry.topics.get(deadLetterPolicy?.topic ?? '');
     if (!topic) return false;
     const window = await this.#store.read(subscription.topic.number, sequence);
+    let copy: NewMessage;
     try {
       if (window.sequences[0] !== sequence) return true;
       const message = { buffer: window.buffer, start: window.starts[0] ?? 0, end: window.ends[0] ?? 0 };
-      const copy = deadLetter(message, { subscription: name, attempts });
-      await this.#append(topic, [copy]);
-      return true;
+      copy = deadLetter(message, { subscription: name, attempts });
     } finally {
+      // Before the commit, for which other windows need not wait.
       window.release();
     }
+    await this.#append(topic, [copy]);
+    return true;
   }
 
   #target(): StoreTarget {

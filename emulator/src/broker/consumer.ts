@@ -6,6 +6,8 @@ export interface Consumer {
   ackDeadlineMs(): number;
   /** It takes the next of an ordering key only when the one before is acked. */
   readonly takesOnePerKey?: boolean;
+  /** It is answered when it is full, and so takes until then once it is its turn. */
+  readonly takesUntilFull?: boolean;
   /** Whether it takes a message of that size now. It is asked again after `Subscription.wake()`. */
   wants(bytes: number): boolean;
   /** The bytes are only there during the call. */
@@ -16,6 +18,8 @@ export interface Consumer {
   idle(): void;
   /** A lease of its ended: acked, nacked or past its deadline. */
   released(lease: Lease): void;
+  /** One of those goes on: it was extended after its deadline, before anybody got its message again. */
+  retaken?(lease: Lease): void;
   /** The subscription is gone, detached, or cannot be read. */
   fail(error: Error): void;
 }

@@ -4,6 +4,9 @@
  * It runs while there is something to deliver and somebody who wants it, reads the log a window at a time, and stops
  * otherwise: nothing polls. Every change that could make it go on calls `wake()`. Reads are the only waits; after
  * each, everything is looked at anew, because a seek may have come between.
+ *
+ * What is to be delivered again and finds no consumer with room for it keeps the backlog back too, for all of them: it
+ * goes to whoever has room first. Smaller messages would take every byte that gets free, and it would never come.
  */
 import type { MessageWindow, Store } from '../store.ts';
 import type { Clock } from './clock.ts';
@@ -65,8 +68,13 @@ export class Delivery {
   }
 
   redeliver(lease: Lease): void {
-    lease.state = 'ready';
+    this.#deps.leases.move(lease, 'ready');
     this.#ready.push(lease);
+  }
+
+  /** Writes down how often it was delivered, with the end of this run or, without a consumer, of this turn. */
+  noteAttempts({ sequence, attempts }: Lease): void {
+    if (this.#deps.settings().deadLetterPolicy) this.#attempts.push([sequence, attempts]);
   }
 
   fail(error: Error): void {
@@ -80,8 +88,9 @@ export class Delivery {
 
   wake(): void {
     this.#isWoken = true;
-    if (this.#isRunning || this.turns.count === 0) return;
-    void this.#deliverAll();
+    if (this.#isRunning) return;
+    if (this.turns.count === 0) this.#keepAttempts();
+    else void this.#deliverAll();
   }
 
   async #deliverAll(): Promise<void> {
@@ -102,7 +111,7 @@ export class Delivery {
     }
   }
 
-  /** @returns whether to go on. */
+  /** @returns whether to go on. If not, nothing is ready, or nobody has room for the first. */
   async #deliverReady(): Promise<boolean> {
     for (let lease = this.#ready.first; lease; lease = this.#ready.first) {
       if (lease.state !== 'ready') {
@@ -115,7 +124,7 @@ export class Delivery {
         if (!owner) return false;
         // Its key is with a consumer that is full: it follows when one of the key is acked.
         this.#ready.pop();
-        lease.state = 'held';
+        this.#deps.leases.move(lease, 'held');
         continue;
       }
       const window = this.#windows.replayAt(lease.sequence);
@@ -143,7 +152,7 @@ export class Delivery {
     }
     const queue = this.#deps.leases.queueOf(lease);
     if (queue && !queue.allows(lease)) {
-      lease.state = 'held';
+      this.#deps.leases.move(lease, 'held');
       return;
     }
     this.#give(lease, consumer, window, at);
@@ -155,6 +164,8 @@ export class Delivery {
   async #deliverBacklog(): Promise<boolean> {
     const { progress, topic, leases } = this.#deps;
     const windows = this.#windows;
+    // It waits for room, and goes first.
+    if (this.#ready.first) return false;
     const cursor = progress.skipDone();
     if (cursor > topic.visible || !this.turns.next(0) || !leases.hasRoomFor(this)) return false;
     const window = windows.backlogAt(cursor);
@@ -206,12 +217,12 @@ export class Delivery {
   }
 
   #give(lease: Lease, consumer: Consumer, window: MessageWindow, at: number): void {
-    const { leases, clock, nextGeneration, settings } = this.#deps;
+    const { leases, clock, nextGeneration } = this.#deps;
     leases.handOut(lease, consumer, nextGeneration(), clock.elapsed() + consumer.ackDeadlineMs());
-    if (settings().deadLetterPolicy) this.#attempts.push([lease.sequence, lease.attempts]);
+    this.noteAttempts(lease);
     this.#touched.add(consumer);
     consumer.take(lease, window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0);
-    this.turns.took();
+    this.turns.took(consumer);
   }
 
   #passesFilter(window: MessageWindow, at: number): boolean {
@@ -220,14 +231,18 @@ export class Delivery {
     return filter(readAttributes(window.buffer, window.starts[at] ?? 0, window.ends[at] ?? 0));
   }
 
+  #keepAttempts(): void {
+    if (this.#attempts.length === 0) return;
+    this.#deps.store().appendAttempts(this.#deps.number, this.#attempts);
+    this.#attempts = [];
+  }
+
   #flush(): void {
-    if (this.#attempts.length > 0) {
-      this.#deps.store().appendAttempts(this.#deps.number, this.#attempts);
-      this.#attempts = [];
-    }
+    this.#keepAttempts();
     for (const consumer of this.turns.all()) {
       if (this.#touched.has(consumer)) consumer.flush();
-      else consumer.idle();
+      // Woken meanwhile, there may be something: that is looked for first.
+      else if (!this.#isWoken) consumer.idle();
     }
     this.#touched.clear();
   }

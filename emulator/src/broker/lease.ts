@@ -17,6 +17,8 @@ export interface LeaseOwner {
   readonly settings: SubscriptionSettings;
   /** Its deadline, or the wait before it is delivered again, is over. */
   onDue(lease: Lease): void;
+  /** It is its turn to go to the dead-letter topic. Resolves when it is there, or is to be delivered again. */
+  forward(lease: Lease): Promise<void>;
 }
 
 export class Lease extends Timed {
@@ -25,11 +27,12 @@ export class Lease extends Timed {
   readonly bytes: number;
   /** Its ordering key where the subscription delivers in order, else empty. */
   readonly key: string;
+  /** Changed by `Leases.move()` alone, which counts. */
   state: LeaseState = 'held';
   /** Counts the deliveries of all messages; with the sequence number it makes the ack id. */
   generation = 0;
   attempts = 0;
-  /** Who holds it while `leased`. */
+  /** Who holds it while `leased`, and may extend it as long as it is not delivered again after its deadline. */
   consumer: Consumer | undefined;
   /** With an ordering key: acked, which counts once all earlier ones of the key are. */
   isAcked = false;

@@ -1,13 +1,13 @@
 /**
  * The messages that one subscription has in memory, by sequence number and by ordering key, and what of them is
  * outstanding. Bounded for each subscription and for the broker: when there is no room nothing more is handed out
- * until something is acked or due again.
+ * until a place is given back, by what is done (acked, dead-lettered, too old) or by a subscription that gives up.
  *
  * All of it is gone after a crash, but for the delivery attempts, which a dead-letter policy counts from the log.
  */
 import type { Consumer } from './consumer.ts';
 import type { Deadlines } from './deadlines.ts';
-import { Lease, type LeaseOwner } from './lease.ts';
+import { Lease, type LeaseOwner, type LeaseState } from './lease.ts';
 import { bounds } from './limits.ts';
 import { KeyQueue } from './ordering.ts';
 import type { SharedRoom, Waiter } from './shared-room.ts';
@@ -21,7 +21,9 @@ export class Leases {
   #brokerRoom: SharedRoom;
   #bySequence = new Map<number, Lease>();
   #byKey = new Map<string, KeyQueue>();
-  /** Delivery attempts of messages that were handed out before the last start and not since. */
+  /** Those of which something comes by itself, such as the end of a deadline. */
+  #busyCount = 0;
+  /** Delivery attempts of messages that were handed out, and have not been since a start or `giveUp()`. */
   #earlierAttempts = new Map<number, number>();
 
   constructor(owner: LeaseOwner, deadlines: Deadlines<Lease>, brokerRoom: SharedRoom) {
@@ -34,7 +36,15 @@ export class Leases {
     return this.#bySequence.size;
   }
 
-  /** Without room in the broker, `waiter` is woken when there is some again; in the subscription, an ack wakes it. */
+  /** Nobody holds any of them, and each is only to be handed out again. */
+  get areResting(): boolean {
+    return this.size > 0 && this.#busyCount === 0;
+  }
+
+  /**
+   * Without room in the broker, `waiter` is woken when there is some again. Room in the subscription comes with what it
+   * is done with, after which it wakes its delivery itself.
+   */
   hasRoomFor(waiter: Waiter): boolean {
     if (this.size >= bounds.leasesPerSubscription) return false;
     if (this.#brokerRoom.has(1)) return true;
@@ -86,12 +96,20 @@ export class Leases {
 
   /** A lease that is past its deadline and not delivered again yet stays with who has it. */
   extend(lease: Lease, until: number): void {
-    if (lease.state === 'ready' || lease.state === 'waiting') this.#lease(lease, until);
-    else this.#deadlines.set(lease, until);
+    if (lease.state === 'ready' || lease.state === 'waiting') {
+      this.#lease(lease, until);
+      lease.consumer?.retaken?.(lease);
+    } else this.#deadlines.set(lease, until);
+  }
+
+  move(lease: Lease, state: LeaseState): void {
+    if (isBusy(lease.state)) this.#busyCount--;
+    if (isBusy(state)) this.#busyCount++;
+    lease.state = state;
   }
 
   #lease(lease: Lease, until: number): void {
-    lease.state = 'leased';
+    this.move(lease, 'leased');
     this.outstandingCount++;
     this.outstandingBytes += lease.bytes;
     this.#deadlines.set(lease, until);
@@ -109,7 +127,7 @@ export class Leases {
   /** Out of memory. @returns the one of its key that may follow now. */
   remove(lease: Lease): Lease | undefined {
     this.release(lease);
-    lease.state = 'gone';
+    this.move(lease, 'gone');
     this.#bySequence.delete(lease.sequence);
     this.#brokerRoom.giveBack(1);
     const queue = this.queueOf(lease);
@@ -120,14 +138,29 @@ export class Leases {
   }
 
   clear(): void {
+    this.#removeAll();
+    this.#earlierAttempts.clear();
+  }
+
+  /** All of it out of memory, but for the delivery attempts where a policy counts them. */
+  giveUp(): void {
+    const { deadLetterPolicy, retryPolicy } = this.#owner.settings;
+    if (deadLetterPolicy || retryPolicy) {
+      for (const [sequence, { attempts }] of this.#bySequence) {
+        if (attempts > 0) this.#earlierAttempts.set(sequence, attempts);
+      }
+    }
+    this.#removeAll();
+  }
+
+  #removeAll(): void {
     for (const lease of this.#bySequence.values()) {
       this.release(lease);
-      lease.state = 'gone';
+      this.move(lease, 'gone');
     }
     this.#brokerRoom.giveBack(this.size);
     this.#bySequence.clear();
     this.#byKey.clear();
-    this.#earlierAttempts.clear();
   }
 
   setEarlierAttempts(sequence: number, attempts: number): void {
@@ -143,4 +176,8 @@ export class Leases {
     for (const lease of this.#bySequence.values()) attempts.push([lease.sequence, lease.attempts]);
     return attempts;
   }
+}
+
+function isBusy(state: LeaseState): boolean {
+  return state === 'leased' || state === 'waiting' || state === 'forwarding';
 }

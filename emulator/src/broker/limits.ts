@@ -44,10 +44,15 @@ export const limits = {
 export const bounds = {
   /**
    * Messages of one subscription in memory: leased, waiting for their retry, or held behind their ordering key.
-   * About 250 bytes each. When they are reached nothing more is handed out until one is acked or due again.
+   * About 250 bytes each. When they are reached nothing more is handed out until one is done: acked, dead-lettered or
+   * too old.
    */
   leasesPerSubscription: 100_000,
   leasesPerBroker: 400_000,
+  /** When the broker has more, those of a subscription from which nobody takes are backlog again. */
+  leasesPerBrokerAtRest: 200_000,
+  /** Of a subscription: acks that a full disk refused, to be confirmed when they come again. About 120 bytes each. */
+  refusedAcks: 10_000,
   /** Of a Pull, which is kept while it waits: a name and two numbers. */
   pullRequestBytes: 4_096,
   /** What one commit holds, unless one publish is larger; what is over waits for the next. */

@@ -5,6 +5,7 @@
  * then they travel together. So the leased ones are always the front of the queue. When one is nacked or its deadline
  * passes, it and all that follow it are delivered again, in order, and acks that had come for those that follow do
  * not count: an ack counts once all earlier ones do. https://cloud.google.com/pubsub/docs/ordering
+ * Nor does that delivery count as an attempt of theirs: they only waited behind the one that failed.
  */
 import type { Consumer } from './consumer.ts';
 import type { Lease } from './lease.ts';

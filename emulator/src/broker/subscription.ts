@@ -15,8 +15,10 @@ import type { Consumer } from './consumer.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Delivery } from './delivery.ts';
 import { type Filter, parseFilter } from './filter.ts';
+import type { Forwarding } from './forwarding.ts';
 import type { Lease, LeaseOwner } from './lease.ts';
 import { Leases } from './leases.ts';
+import { bounds } from './limits.ts';
 import { type NewMessage, readAttributes } from './message.ts';
 import type { KeyQueue } from './ordering.ts';
 import { Progress } from './progress.ts';
@@ -36,6 +38,8 @@ export interface SubscriptionDeps {
   nextGeneration(): number;
   /** For the leases of all subscriptions together. */
   leaseRoom: SharedRoom;
+  /** Those of all subscriptions that wait for their turn to be forwarded. */
+  forwarding: Forwarding;
   /** Publishes the message to the dead-letter topic; false when that is gone. */
   forward(subscription: Subscription, lease: Lease): Promise<boolean>;
   /** Told when the subscription is done with messages: their space may be free. */
@@ -89,6 +93,8 @@ export class Subscription implements LeaseOwner {
   /** Ack ids of earlier starts of the broker than this one do not count: it was sought since. */
   #seekEpoch: number;
   #retained: Retained | undefined;
+  /** Acks that count and were refused by a full disk, by sequence number, until they come again. */
+  #refusedAcks = new Map<number, AckId>();
 
   constructor(deps: SubscriptionDeps, options: SubscriptionOptions) {
     this.#deps = deps;
@@ -154,6 +160,7 @@ export class Subscription implements LeaseOwner {
   removeConsumer(consumer: Consumer): void {
     this.touch();
     this.#delivery.removeConsumer(consumer);
+    this.#giveUp();
   }
 
   /**
@@ -189,7 +196,7 @@ export class Subscription implements LeaseOwner {
 
   #acknowledge(id: AckId): AckOutcome {
     const lease = this.#leaseOf(id);
-    if (!lease) return this.#acknowledgeEarlier(id) ? 'ok' : 'invalid';
+    if (!lease) return this.#acknowledgeEarlier(id) || this.#takeRefusedAck(id) ? 'ok' : 'invalid';
     const queue = this.leases.queueOf(lease);
     if (!queue) {
       this.#finish(lease);
@@ -211,6 +218,25 @@ export class Subscription implements LeaseOwner {
     return this.#finishSequence(sequence);
   }
 
+  /**
+   * The disk was full for the acks of these ids, which count all the same. Each may come once more, to be confirmed with
+   * the commit that writes it; of too many the earliest are forgotten.
+   */
+  ackRefused(ids: readonly AckId[]): void {
+    const acks = this.#refusedAcks;
+    for (const id of ids) acks.set(id.sequence, id);
+    for (const sequence of acks.keys()) {
+      if (acks.size <= bounds.refusedAcks) break;
+      acks.delete(sequence);
+    }
+  }
+
+  #takeRefusedAck({ epoch, sequence, generation }: AckId): boolean {
+    const refused = this.#refusedAcks.get(sequence);
+    if (refused?.epoch !== epoch || refused.generation !== generation) return false;
+    return this.#refusedAcks.delete(sequence);
+  }
+
   /** `deadlineMs` 0 is a nack: to be delivered again, at once or after the retry policy's backoff. */
   modifyDeadlines(ids: readonly AckId[], deadlineMs: (position: number) => number): AckOutcome[] {
     this.touch();
@@ -230,6 +256,7 @@ export class Subscription implements LeaseOwner {
   #nack(lease: Lease): void {
     this.#redeliver(lease);
     lease.generation = 0;
+    lease.consumer = undefined;
   }
 
   /** The lease that an ack id means; undefined when it was acked, or replaced by a later delivery. */
@@ -247,13 +274,12 @@ export class Subscription implements LeaseOwner {
 
   #redeliver(lease: Lease): void {
     this.leases.release(lease);
-    lease.consumer = undefined;
     const queue = this.leases.queueOf(lease);
     if (queue) this.#takeBack(queue, lease);
     const { deadLetterPolicy } = this.settings;
     if (deadLetterPolicy && lease.attempts >= deadLetterPolicy.attemptsMax) {
-      lease.state = 'forwarding';
-      void this.#forward(lease);
+      this.leases.move(lease, 'forwarding');
+      this.#deps.forwarding.add(lease);
     } else this.#deliverAgain(lease);
   }
 
@@ -262,7 +288,7 @@ export class Subscription implements LeaseOwner {
     const waitMs = backoffMs(this.settings.retryPolicy, lease.attempts);
     if (waitMs === 0) this.#delivery.redeliver(lease);
     else {
-      lease.state = 'waiting';
+      this.leases.move(lease, 'waiting');
       this.#deps.deadlines.set(lease, this.#deps.clock.elapsed() + waitMs);
     }
   }
@@ -271,15 +297,18 @@ export class Subscription implements LeaseOwner {
   #takeBack(queue: KeyQueue, lease: Lease): void {
     for (const follower of queue.takeBack(lease)) {
       this.leases.release(follower);
+      this.leases.move(follower, 'held');
       follower.consumer = undefined;
-      follower.state = 'held';
       follower.generation = 0;
       follower.isAcked = false;
+      follower.attempts--;
+      this.#delivery.noteAttempts(follower);
     }
     lease.generation = 0;
+    lease.consumer = undefined;
   }
 
-  async #forward(lease: Lease): Promise<void> {
+  async forward(lease: Lease): Promise<void> {
     const isForwarded = await this.#deps.forward(this, lease).catch(() => false);
     if (lease.state !== 'forwarding') return;
     if (isForwarded) this.#finish(lease);
@@ -290,7 +319,7 @@ export class Subscription implements LeaseOwner {
   /** A message in memory turned out not to be on disk any more, or is older than the retention. */
   drop(lease: Lease): void {
     this.#finish(lease);
-    this.#keepAcks();
+    this.#settled();
   }
 
   /** Done with a message that is in memory. */
@@ -307,7 +336,20 @@ export class Subscription implements LeaseOwner {
 
   #settled(): void {
     this.#keepAcks();
+    this.#giveUp();
     this.wake();
+  }
+
+  /**
+   * What it has in memory is backlog again when nobody takes from it, nothing of it is outstanding, and the broker has
+   * much in memory: the place is for those that deliver. An ack that is late even then does not count.
+   */
+  #giveUp(): void {
+    if (this.consumerCount > 0 || !this.leases.areResting) return;
+    if (this.#deps.leaseRoom.has(bounds.leasesPerBroker - bounds.leasesPerBrokerAtRest)) return;
+    this.leases.giveUp();
+    this.#delivery.restart();
+    this.progress.reset(this.progress.done);
   }
 
   #keepAcks(): void {
@@ -336,6 +378,7 @@ export class Subscription implements LeaseOwner {
   reset(done: SequenceSet, seekEpoch: number, retained?: Retained): void {
     this.touch();
     this.leases.clear();
+    this.#refusedAcks.clear();
     this.#delivery.restart();
     this.progress.reset(done);
     this.#seekEpoch = seekEpoch;

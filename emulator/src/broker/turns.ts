@@ -1,4 +1,7 @@
-/** The consumers of a subscription, in turns of `turnCount` messages, so that several streams share. */
+/**
+ * The consumers of a subscription, in turns of `turnCount` messages, so that several streams share. A pull is filled in one
+ * turn: many that are filled together would all be in memory before the first of them is answered.
+ */
 import type { Consumer } from './consumer.ts';
 
 /** Messages that one consumer gets in a row: enough that a response of small messages is worth sending. */
@@ -43,8 +46,8 @@ export class Turns {
   }
 
   /** One was handed out to whose turn it is. */
-  took(): void {
-    if (++this.#taken < turnCount) return;
+  took({ takesUntilFull }: Consumer): void {
+    if (++this.#taken < turnCount || takesUntilFull) return;
     this.#taken = 0;
     this.#turn++;
   }

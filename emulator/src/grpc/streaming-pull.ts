@@ -17,7 +17,7 @@ import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
 import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
-import { checkAckIds, checkDeadline } from '../methods/acks.ts';
+import { ackCommitted, checkAckIds, checkDeadline } from '../methods/acks.ts';
 import {
   ackIdText,
   ReceivedMessages,
@@ -127,24 +127,22 @@ class PullStream implements Consumer, StreamReceiver {
         ? subscription.modifyDeadlines(modifyIds, (position) => (modifySeconds[position] ?? 0) * 1_000)
         : [];
     if (subscription.settings.isExactlyOnce && acked.length + modified.length > 0) {
-      void this.#confirm({ ackIds, acked, modifyIds, modified });
+      void this.#confirm(subscription, { ackIds, acked, modifyIds, modified });
     }
   }
 
   /** Under exactly-once delivery: what is acked for good, once it is on disk. */
-  async #confirm(settled: {
-    ackIds: AckId[];
-    acked: AckOutcome[];
-    modifyIds: AckId[];
-    modified: AckOutcome[];
-  }): Promise<void> {
+  async #confirm(
+    subscription: Subscription,
+    settled: { ackIds: AckId[]; acked: AckOutcome[]; modifyIds: AckId[]; modified: AckOutcome[] },
+  ): Promise<void> {
+    const { ackIds, acked, modifyIds, modified } = settled;
     try {
-      await this.#broker.acksCommitted();
+      await ackCommitted(this.#broker, subscription, ackIds, acked);
     } catch (error) {
       this.fail(error as Error);
       return;
     }
-    const { ackIds, acked, modifyIds, modified } = settled;
     const fields: Buffer[] = [];
     if (acked.length > 0) {
       fields.push(encodeField(5, confirmation(ackIds, acked, { ok: 1, invalid: 2, unordered: 3 })));
@@ -203,6 +201,10 @@ class PullStream implements Consumer, StreamReceiver {
     this.#flow.remove(lease.bytes);
   }
 
+  retaken(lease: Lease): void {
+    this.#flow.add(lease.bytes);
+  }
+
   /** Also when it is empty. */
   #sendNow(): void {
     if (!this.#isSending) this.#send();
@@ -217,8 +219,8 @@ class PullStream implements Consumer, StreamReceiver {
     this.#isSending = true;
     this.#call.write(sent.takeFramed(), () => {
       this.#isSending = false;
-      if (sent.bufferBytes <= keptBufferBytesMax) this.#spare = sent;
       if (this.#isClosed) return;
+      if (sent.bufferBytes <= keptBufferBytesMax) this.#spare = sent;
       if (this.#messages.length > 0) this.#send();
       if (this.#waiting.length > 0) this.#addWaiting();
       this.#subscription?.wake();
@@ -249,6 +251,10 @@ class PullStream implements Consumer, StreamReceiver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#subscription?.removeConsumer(this);
+    // Its leases refer to it until their messages are handed out again: not with its buffers.
+    this.#messages = new ReceivedMessages(0);
+    this.#spare = undefined;
+    this.#waiting = [];
   }
 }
 

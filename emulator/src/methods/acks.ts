@@ -33,7 +33,9 @@ export function acknowledge(broker: Broker): UnaryMethod {
   return async (bytes) => {
     const request = readAckRequest(bytes, 2);
     const subscription = subscriptionOf(broker, request, 'No ack ids specified.');
-    return answer(broker, subscription, request.ids, subscription.acknowledge(request.ids));
+    const outcomes = subscription.acknowledge(request.ids);
+    await ackCommitted(broker, subscription, request.ids, outcomes);
+    return answer(subscription, request.ids, outcomes);
   };
 }
 
@@ -43,12 +45,9 @@ export function modifyAckDeadline(broker: Broker): UnaryMethod {
     const subscription = subscriptionOf(broker, request, 'No ack ids specified');
     checkDeadline(request.deadlineSeconds);
     const deadlineMs = request.deadlineSeconds * 1_000;
-    return answer(
-      broker,
-      subscription,
-      request.ids,
-      subscription.modifyDeadlines(request.ids, () => deadlineMs),
-    );
+    const outcomes = subscription.modifyDeadlines(request.ids, () => deadlineMs);
+    await broker.acksCommitted();
+    return answer(subscription, request.ids, outcomes);
   };
 }
 
@@ -59,13 +58,24 @@ function subscriptionOf(broker: Broker, request: AckRequest, withoutIds: string)
   return subscription;
 }
 
-async function answer(
+/** Resolves when the acks are on disk. Those that a full disk refuses may come again. @throws Refusal */
+export async function ackCommitted(
   broker: Broker,
   subscription: Subscription,
   ids: readonly AckId[],
   outcomes: readonly AckOutcome[],
-): Promise<Buffer> {
-  await broker.acksCommitted();
+): Promise<void> {
+  try {
+    await broker.acksCommitted();
+  } catch (error) {
+    if (subscription.settings.isExactlyOnce) {
+      subscription.ackRefused(ids.filter((_, position) => outcomes[position] === 'ok'));
+    }
+    throw error;
+  }
+}
+
+function answer(subscription: Subscription, ids: readonly AckId[], outcomes: readonly AckOutcome[]): Buffer {
   if (!subscription.settings.isExactlyOnce) return empty;
   const reasons = new Map<string, string>();
   for (const [position, outcome] of outcomes.entries()) {

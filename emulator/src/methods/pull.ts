@@ -1,6 +1,7 @@
 /**
- * Unary Pull: a consumer that takes one response's worth. Without messages it waits, and gives an empty answer a second
- * before the client's deadline, or after 89 s when there is none, as Google's emulator does.
+ * Unary Pull: a consumer that takes one response's worth, and answers when that is full or nothing more is there. Without
+ * messages it waits, and gives an empty answer a second before the client's deadline, or after 89 s when there is none,
+ * as Google's emulator does.
  */
 import type { Broker } from '../broker/broker.ts';
 import { systemClock } from '../broker/clock.ts';
@@ -13,6 +14,7 @@ import type { UnaryMethod } from './method.ts';
 import { ReceivedMessages, readPull, responseBytesMax } from './wire.ts';
 
 const withoutDeadlineMs = 90_000;
+/** Or half of the time, where that is less: a client that gives less than a second wants to wait as well. */
 const beforeDeadlineMs = 1_000;
 const responseBufferBytes = 64 * 1024;
 
@@ -23,12 +25,14 @@ export function pull(broker: Broker): UnaryMethod {
     if (messagesMax === 0) throw invalid('No max_messages specified');
     if (messagesMax < 0) throw invalid('max_messages must be positive');
     const consumer = new PullConsumer(broker, subscription, { messagesMax, isImmediate });
+    const { response } = consumer;
     const waitMs = call.deadlineMs === undefined ? withoutDeadlineMs : call.deadlineMs - Date.now();
-    const cancelWait = systemClock.wakeIn(Math.max(0, waitMs - beforeDeadlineMs), () => consumer.finish());
+    const emptyMs = waitMs - Math.min(beforeDeadlineMs, waitMs / 2);
+    const cancelWait = systemClock.wakeIn(Math.max(0, emptyMs), () => consumer.finish());
     call.onCancel = () => consumer.finish();
     subscription.addConsumer(consumer);
     try {
-      return await consumer.response;
+      return await response;
     } finally {
       cancelWait();
       subscription.removeConsumer(consumer);
@@ -37,6 +41,7 @@ export function pull(broker: Broker): UnaryMethod {
 }
 
 class PullConsumer implements Consumer {
+  readonly takesUntilFull = true;
   #broker: Broker;
   #subscription: Subscription;
   #messagesMax: number;
@@ -67,13 +72,17 @@ class PullConsumer implements Consumer {
   wants(bytes: number): boolean {
     if (this.#isFinished) return false;
     const { count, length } = this.#messages;
-    return count === 0 || (count < this.#messagesMax && length + bytes <= responseBytesMax);
+    if (count === 0 || length + bytes <= responseBytesMax) return true;
+    // What comes next is another's: nothing is to be waited for.
+    this.finish();
+    return false;
   }
 
   take(lease: Lease, buffer: Buffer, start: number, end: number): void {
     const { subscription, sequence, generation } = lease;
     const id = { subscription: subscription.number, epoch: this.#broker.epoch, sequence, generation };
     this.#messages.add(id, subscription.settings.deadLetterPolicy ? lease.attempts : 0, buffer, start, end);
+    if (this.#messages.count >= this.#messagesMax) this.finish();
   }
 
   flush(): void {
@@ -87,11 +96,16 @@ class PullConsumer implements Consumer {
   released(): void {}
 
   finish(): void {
+    if (this.#isFinished) return;
     this.#isFinished = true;
     this.#answer.resolve(this.#messages.take());
+    // Its leases refer to it for as long as they last: not with the response.
+    this.#messages = new ReceivedMessages(0);
+    this.#answer = Promise.withResolvers();
   }
 
   fail(error: Error): void {
+    if (this.#isFinished) return;
     this.#isFinished = true;
     this.#answer.reject(error);
   }
