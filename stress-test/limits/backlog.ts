@@ -12,7 +12,7 @@ import { backlogCount } from '../backlog.ts';
 import { readMetric } from '../metric.ts';
 import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
-import { type LimitedSystem, type PartName, startLimitedSystem } from './system.ts';
+import { type LimitedSystem, measureSystem, type PartName } from './system.ts';
 import { watchMemory } from './watch.ts';
 
 export interface BacklogFigures {
@@ -45,10 +45,9 @@ const lookUpIdsMax = 1_000;
 const totalMsMax = 10_000;
 
 export async function measureBacklog({ documents }: { documents: number }): Promise<BacklogFigures> {
-  const system = await startLimitedSystem({});
-  const url = `${system.api.url}/api/data`;
-  const confirmed = () => readMetric(system.api.url, 'api_writes_confirmed_total');
-  try {
+  return measureSystem({}, async (system) => {
+    const url = `${system.api.url}/api/data`;
+    const confirmed = () => readMetric(system.api.url, 'api_writes_confirmed_total');
     // Reads are ids only when something is stored.
     await runLoad(url, { connections: 1, seconds: 2, pace: 'patient' }, system.loadWrapper);
     await system.writer.stop();
@@ -88,9 +87,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
       ...(await lookUp(system.mongoDbUri, ids, all)),
       oomKillCount: system.oomKillCount(),
     };
-  } finally {
-    await system.stop();
-  }
+  });
 }
 
 /** Until the broker holds nothing any longer. */

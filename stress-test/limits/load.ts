@@ -40,16 +40,16 @@ export async function runLoad(
   endWithThisProcess(child);
   let whole: Interval | undefined;
   let failure: string | undefined;
-  const reading = (async () => {
+  const read = async () => {
     for await (const line of createInterface({ input: child.stdout })) {
       const parsed = parse(line);
       if (parsed.failure !== undefined) failure = parsed.failure;
       else if (parsed.whole) whole = parsed.whole;
       else onSecond?.(parsed);
     }
-  })();
-  const [code] = await once(child, 'exit');
-  await reading;
+  };
+  // Both at once: an error of `onSecond` does not wait for the end of the child.
+  const [[code]] = await Promise.all([once(child, 'exit'), read()]);
   if (failure !== undefined) throw new NotJudged(failure);
   if (!whole) throw new Error(`the generator ended with ${code} and without its figures`);
   return whole;

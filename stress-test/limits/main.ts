@@ -7,8 +7,9 @@ import { needs } from '../../test/programs.ts';
 import { NotJudged } from '../run.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureOverload } from './overload.ts';
-import { formatBacklog, formatOverload, formatSoak, type Report } from './report.ts';
+import { formatBacklog, formatEnd, formatOverload, formatSoak, type Report } from './report.ts';
 import { measureSoak } from './soak.ts';
+import { PartEnded } from './system.ts';
 
 const help = `The system in cgroups with the memory of its pods, all parts on one CPU and their load on another.
 
@@ -24,7 +25,7 @@ const help = `The system in cgroups with the memory of its pods, all parts on on
 
 Needs root, cgroup version 1 and two CPUs. Everything runs on this machine, on free ports of loopback.
 Ctrl-C ends all that was started.
-Exit code: 0 measured and nothing lost, 1 something was lost, doubled or ended for want of memory, 2 not measured,
+Exit code: 0 measured and nothing lost, 1 something was lost or doubled, or a part ended, 2 not measured,
 130 stopped by Ctrl-C or SIGTERM.
 
 Examples:
@@ -69,10 +70,20 @@ function readOptions(args: string[]): LimitsOptions | 'help' {
 async function measureLimits({ measure, isJson }: LimitsOptions): Promise<number> {
   const why = whyNoCgroup() ?? needs('mongodb').skip;
   if (why) throw new NotJudged(why);
-  const { text, figures, isWhole } = await measure();
-  endProgress();
-  process.stdout.write(isJson ? `${JSON.stringify(figures)}\n` : text);
-  return isWhole ? exitCodes.passed : exitCodes.failed;
+  const print = ({ text, figures }: Report<unknown>) => {
+    endProgress();
+    process.stdout.write(isJson ? `${JSON.stringify(figures)}\n` : text);
+  };
+  try {
+    const report = await measure();
+    print(report);
+    return report.isWhole ? exitCodes.passed : exitCodes.failed;
+  } catch (error) {
+    if (!(error instanceof PartEnded)) throw error;
+    print(formatEnd(error));
+    // What still measures would go on; test/process.ts ends what it has started.
+    process.exit(exitCodes.failed);
+  }
 }
 
 await runCommand({

@@ -11,7 +11,7 @@ import { showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
 import { type LoadOptions, runLoad } from './load.ts';
-import { type LimitedSystem, type PartName, partNames, startLimitedSystem } from './system.ts';
+import { type LimitedSystem, measureSystem, type PartName, partNames } from './system.ts';
 import { untilDrained, watchMemory } from './watch.ts';
 
 export interface OverloadFigures {
@@ -52,16 +52,13 @@ const warmUpSeconds = 5;
 const recoveredMs = 250;
 
 export async function measureOverload({ seconds }: { seconds: number }): Promise<OverloadFigures> {
-  const system = await startLimitedSystem({
-    IN_FLIGHT_MAX: String(inFlightMax),
-    PUBLISH_TIMEOUT_MS: String(publishTimeoutMs),
-  });
-  const url = `${system.api.url}/api/data`;
-  const load: Load = (what, options) =>
-    showEverySecond(runLoad(url, options, system.loadWrapper), (passed) =>
-      showProgress(`${what}, ${passed} s`, passed / options.seconds),
-    );
-  try {
+  const env = { IN_FLIGHT_MAX: String(inFlightMax), PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) };
+  return measureSystem(env, async (system) => {
+    const url = `${system.api.url}/api/data`;
+    const load: Load = (what, options) =>
+      showEverySecond(runLoad(url, options, system.loadWrapper), (passed) =>
+        showProgress(`${what}, ${passed} s`, passed / options.seconds),
+      );
     await load('warming up', { connections: 100, seconds: warmUpSeconds, pace: 'patient' });
     const best = await measureBest(system, load, seconds);
     const rate = Math.round(overloadFactor * best.perSecond);
@@ -102,9 +99,7 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
       insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
       oomKillCount: system.oomKillCount(),
     };
-  } finally {
-    await system.stop();
-  }
+  });
 }
 
 /** `what` is told while it runs. */
@@ -132,9 +127,13 @@ async function measureBest(system: LimitedSystem, load: Load, seconds: number) {
 async function measureRefusal(system: LimitedSystem, load: Load, rate: number): Promise<number> {
   system.parts.emulator.pause();
   // They wait until it goes on.
-  const waiting = Array.from({ length: inFlightMax }, () =>
-    fetch(`${system.api.url}/api/data`).then((response) => response.text()),
+  const waiting = Promise.all(
+    Array.from({ length: inFlightMax }, () =>
+      fetch(`${system.api.url}/api/data`).then((response) => response.text()),
+    ),
   );
+  // Before it is awaited a failure is the end of the api, which `ended` tells.
+  waiting.catch(() => {});
   while ((await readMetric(system.api.url, 'api_requests_in_flight')) < inFlightMax) await pause(50);
   // Once the connections are open, which costs more than many refusals.
   const seen = { refused: 0, cpuMs: Number.NaN, micros: Number.NaN };
@@ -152,7 +151,7 @@ async function measureRefusal(system: LimitedSystem, load: Load, rate: number): 
     },
   });
   system.parts.emulator.resume();
-  await Promise.all(waiting);
+  await waiting;
   return seen.micros;
 }
 

@@ -5,7 +5,7 @@ import type { BacklogFigures } from './backlog.ts';
 import type { Interval } from './generator.ts';
 import type { OverloadFigures } from './overload.ts';
 import type { SoakFigures, SoakRow } from './soak.ts';
-import { type PartName, partNames } from './system.ts';
+import { type PartEnded, type PartName, partNames } from './system.ts';
 
 export interface Report<Figures> {
   text: string;
@@ -101,6 +101,12 @@ export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
     `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; ended for want of memory: ${oomKillCount}.`,
   ].join('\n')}\n`;
   return { text, figures, isWhole: insertedWrites >= confirmedWrites && oomKillCount === 0 };
+}
+
+/** Of a measurement that a part has ended. */
+export function formatEnd({ part, oomKillCount }: PartEnded): Report<unknown> {
+  const text = `Broken off: ${part} ended. Ended for want of memory: ${oomKillCount}.\n`;
+  return { text, figures: { ended: part, oomKillCount }, isWhole: false };
 }
 
 function formatMemory(bytes: Record<PartName, number>): string {

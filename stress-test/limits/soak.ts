@@ -6,7 +6,7 @@ import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
 import { runLoad } from './load.ts';
 import { formatSoakRow } from './report.ts';
-import { type PartName, startLimitedSystem } from './system.ts';
+import { measureSystem, type PartName } from './system.ts';
 import { untilDrained } from './watch.ts';
 
 export interface SoakFigures {
@@ -39,9 +39,8 @@ const capacityConnections = 200;
 const connectionsMax = 5_000;
 
 export async function measureSoak({ seconds }: { seconds: number }): Promise<SoakFigures> {
-  const system = await startLimitedSystem({});
-  const url = `${system.api.url}/api/data`;
-  try {
+  return measureSystem({}, async (system) => {
+    const url = `${system.api.url}/api/data`;
     const warm = { connections: capacityConnections, seconds: capacitySeconds, pace: 'patient' } as const;
     const loadFor = (what: string) =>
       showEverySecond(runLoad(url, warm, system.loadWrapper), (passed) =>
@@ -91,9 +90,7 @@ export async function measureSoak({ seconds }: { seconds: number }): Promise<Soa
       insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
       oomKillCount: system.oomKillCount(),
     };
-  } finally {
-    await system.stop();
-  }
+  });
 }
 
 export function formRow(

@@ -3,6 +3,7 @@
  * core; all parts together on one CPU, and whoever loads them on another.
  */
 import { readdirSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Cgroup, createCgroup } from '../../emulator/bench/cgroup.ts';
 import {
   declarations,
@@ -48,10 +49,48 @@ export interface LimitedSystem {
   cpuMs(): Record<PartName, number>;
   /** Processes that were ended because their cgroup had no memory left. */
   oomKillCount(): number;
+  /** Rejects with PartEnded when a part ends that was not stopped. */
+  ended: Promise<never>;
   stop(): Promise<void>;
 }
 
-export async function startLimitedSystem(env: Record<string, string>): Promise<LimitedSystem> {
+/** A part ended by itself or was killed: what is measured needs all of them, and none is started again. */
+export class PartEnded extends Error {
+  override name = 'PartEnded';
+  readonly part: PartName;
+  readonly oomKillCount: number;
+
+  constructor(part: PartName, oomKillCount: number) {
+    super(`${part} ended`);
+    this.part = part;
+    this.oomKillCount = oomKillCount;
+  }
+}
+
+/** The connections of a process break before its end is told, and so does what was measured over them. */
+const endToldMs = 1_000;
+
+/**
+ * Starts the system for `measure`, and stops it afterwards. After an error it is left as it is: this process ends then,
+ * and with it all that it has started.
+ * @throws PartEnded
+ */
+export async function measureSystem<Figures>(
+  env: Record<string, string>,
+  measure: (system: LimitedSystem) => Promise<Figures>,
+): Promise<Figures> {
+  const system = await startLimitedSystem(env);
+  try {
+    const figures = await Promise.race([measure(system), system.ended]);
+    await system.stop();
+    return figures;
+  } catch (error) {
+    await Promise.race([system.ended, pause(endToldMs)]);
+    throw error;
+  }
+}
+
+async function startLimitedSystem(env: Record<string, string>): Promise<LimitedSystem> {
   const cgroups = mapParts((name) =>
     createCgroup({
       name: `limits-${name}`,
@@ -62,14 +101,20 @@ export async function startLimitedSystem(env: Record<string, string>): Promise<L
   );
   const load = createCgroup({ name: 'limits-load', memoryBytes: 4_096 * mebibyte, cores: 1, cpus: loadCpu });
   const wrapper = (cgroup: Cgroup) => ({ wrapper: cgroup.wrapper });
+  const oomKillCount = () => partNames.reduce((sum, name) => sum + cgroups[name].oomKillCount(), 0);
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  // While the others start, nobody waits for it.
+  ended.catch(() => {});
+  const watch = async <Process extends RunningProcess>(name: PartName, starting: Promise<Process>) =>
+    watchEnd(await starting, () => reject(new PartEnded(name, oomKillCount())));
   const [mongoDb, broker] = await Promise.all([
-    startMongoDb(wrapper(cgroups.mongodb)),
-    startEmulator(JSON.stringify(declarations), wrapper(cgroups.emulator)),
+    watch('mongodb', startMongoDb(wrapper(cgroups.mongodb))),
+    watch('emulator', startEmulator(JSON.stringify(declarations), wrapper(cgroups.emulator))),
   ]);
   const backends = { mongoDb, broker, env };
   const [api, writer] = await Promise.all([
-    startApi({ ...backends, ...wrapper(cgroups.api) }),
-    startWriter({ ...backends, ...wrapper(cgroups.writer) }),
+    watch('api', startApi({ ...backends, ...wrapper(cgroups.api) })),
+    watch('writer', startWriter({ ...backends, ...wrapper(cgroups.writer) })),
   ]);
   const parts = { api, writer, emulator: broker, mongodb: mongoDb };
   return {
@@ -82,11 +127,34 @@ export async function startLimitedSystem(env: Record<string, string>): Promise<L
     memory: () => mapParts((name) => memoryBytesOrNone(parts[name].pid(), 'RssAnon')),
     handles: () => mapParts((name) => readdirSync(`/proc/${parts[name].pid()}/fd`).length),
     cpuMs: () => mapParts((name) => cpuTimeMs(parts[name].pid())),
-    oomKillCount: () => partNames.reduce((sum, name) => sum + cgroups[name].oomKillCount(), 0),
+    oomKillCount,
+    ended,
     async stop() {
       await Promise.all([api.stop(), writer.stop()]);
       await Promise.all([broker.stop(), mongoDb.stop()]);
       for (const cgroup of [...Object.values(cgroups), load]) cgroup.remove();
+    },
+  };
+}
+
+/** @param onEnd is called when the process ends without having been stopped. */
+function watchEnd<Process extends RunningProcess>(running: Process, onEnd: () => void): Process {
+  let isStopped = false;
+  const watch = async () => {
+    await running.exited();
+    if (!isStopped) onEnd();
+  };
+  void watch();
+  return {
+    ...running,
+    stop() {
+      isStopped = true;
+      return running.stop();
+    },
+    async restart(env) {
+      await running.restart(env);
+      isStopped = false;
+      void watch();
     },
   };
 }

@@ -1,15 +1,22 @@
 /** The measurements within limits: their percentiles, their load, and what they refuse. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
+import { needs } from '../../test/programs.ts';
+import { until } from '../../test/until.ts';
 import { createLatencies } from '../limits/latencies.ts';
 import { runLoad } from '../limits/load.ts';
 import { formatSoakRow } from '../limits/report.ts';
 import { formRow } from '../limits/soak.ts';
+
+const main = join(import.meta.dirname, '../limits/main.ts');
 
 /** Of nothing. */
 const none = { p50: Number.NaN, p99: Number.NaN, max: Number.NaN };
@@ -67,6 +74,18 @@ describe('the load', () => {
     server.close();
   });
 
+  test('ends with the error of who listens to it', async (context) => {
+    const server = await startServer();
+    context.after(server.close);
+    const options = {
+      ...{ connections: 1, seconds: 2, pace: 1 },
+      onSecond() {
+        throw new Error('a part is gone');
+      },
+    };
+    await assert.rejects(runLoad(server.url, options, []), { message: 'a part is gone' });
+  });
+
   for (const pace of ['patient', 'impatient', 200] as const) {
     test(`counts what the server answered, ${typeof pace === 'number' ? 'at a rate' : pace}`, async () => {
       const server = await startServer();
@@ -118,11 +137,41 @@ test('the latency of a minute is that of its seconds in which something was acce
   assert.equal(formatSoakRow(row), line);
 });
 
+/** Takes memory in the cgroup of a part until the kernel ends the part, and then what takes it. */
+function starve(folder: string): void {
+  const processes = join(folder, 'cgroup.procs');
+  // Of all in the group it is the first to be ended.
+  writeFileSync(`/proc/${readFileSync(processes, 'utf8').trim()}/oom_score_adj`, '1000');
+  // tail keeps all of a line, and this one has no end.
+  spawn('sh', ['-c', `echo $$ > ${processes} && exec tail /dev/zero`]);
+}
+
+for (const [mode, part] of [
+  ['overload', 'writer'],
+  ['backlog', 'emulator'],
+  ['soak', 'api'],
+] as const) {
+  test(`${mode} is broken off and exits 1 when the kernel ends the ${part} for want of memory`, {
+    skip: whyNoCgroup() ?? needs('mongodb').skip,
+  }, async (context) => {
+    const child = spawn(process.execPath, [main, mode, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    context.after(() => child.kill());
+    const closed = Promise.all([text(child.stdout), once(child, 'close')]);
+    const folderOf = (name: string) => `/sys/fs/cgroup/memory/limits-${name}-${child.pid}`;
+    const load = join(folderOf('load'), 'cgroup.procs');
+    await until(() => existsSync(load) && readFileSync(load, 'utf8') !== '');
+    starve(folderOf(part));
+    const [stdout, exit] = await closed;
+    const { ended, oomKillCount } = JSON.parse(stdout);
+    assert.equal(ended, part);
+    assert.ok(oomKillCount >= 1, stdout);
+    assert.deepEqual(exit, [1, null]);
+    assert.equal(existsSync(folderOf(part)), false);
+  });
+}
+
 test('bad usage is named', () => {
-  const run = (...args: string[]) =>
-    spawnSync(process.execPath, [join(import.meta.dirname, '../limits/main.ts'), ...args], {
-      encoding: 'utf8',
-    });
+  const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
   for (const [args, message] of [
     [[], /wants overload, backlog or soak/],
     [['toString'], /wants overload, backlog or soak/],
