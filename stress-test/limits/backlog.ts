@@ -12,6 +12,7 @@ import { backlogCount } from '../backlog.ts';
 import { readMetric } from '../metric.ts';
 import { createStoredRecords } from '../stored-records.ts';
 import { runLoad } from './load.ts';
+import { lookUp } from './stored.ts';
 import { type LimitedSystem, measureSystem, type PartName } from './system.ts';
 import { watchMemory } from './watch.ts';
 
@@ -41,7 +42,6 @@ const connections = 200;
 const fillChunkSeconds = 10;
 
 const readIntervalMs = 100;
-const lookUpIdsMax = 1_000;
 const totalMsMax = 10_000;
 
 export async function measureBacklog({ documents }: { documents: number }): Promise<BacklogFigures> {
@@ -84,7 +84,7 @@ export async function measureBacklog({ documents }: { documents: number }): Prom
       ...watched,
       insertedDocuments: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
       duplicateDocuments: await readMetric(system.writer.url, 'writer_writes_duplicate_total'),
-      ...(await lookUp(system.mongoDbUri, ids, all)),
+      ...(await readArrival(system.mongoDbUri, ids, all)),
       oomKillCount: system.oomKillCount(),
     };
   });
@@ -112,21 +112,16 @@ async function watchStoring(system: LimitedSystem, url: string, envelopes: numbe
   return { operationsMax, reads };
 }
 
-async function lookUp(uri: string, ids: readonly string[], confirmedDocuments: number) {
+async function readArrival(uri: string, ids: readonly string[], confirmedDocuments: number) {
   const mongo = new MongoClient(uri, { appName: 'limits' });
-  const records = createStoredRecords(mongo.db());
-  let idsFound = 0;
-  for (let start = 0; start < ids.length; start += lookUpIdsMax) {
-    showProgress(`looking ${formatCount(ids.length)} ids up`, start / ids.length);
-    idsFound += (await records.findStored(ids.slice(start, start + lookUpIdsMax))).size;
-  }
+  const found = await lookUp(createStoredRecords(mongo.db()), ids);
   const total = async () => (await readModelCollection(mongo.db()).findOne({ _id: 'records' }))?.total ?? 0;
   const giveUpAt = performance.now() + totalMsMax;
   // The writer adds to it twice a second.
   while ((await total()) !== confirmedDocuments && performance.now() < giveUpAt) await pause(readIntervalMs);
   const countedDocuments = await total();
   await mongo.close();
-  return { countedDocuments, idsFound, idsMissing: ids.length - idsFound };
+  return { countedDocuments, ...found };
 }
 
 function secondsSince(start: number): number {

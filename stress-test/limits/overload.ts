@@ -11,10 +11,11 @@ import { showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
 import { type LoadOptions, runLoad } from './load.ts';
+import { readStored, type StoredFigures } from './stored.ts';
 import { type LimitedSystem, measureSystem, type PartName, partNames } from './system.ts';
 import { untilDrained, watchMemory } from './watch.ts';
 
-export interface OverloadFigures {
+export interface OverloadFigures extends StoredFigures {
   best: { connections: number; perSecond: number; cpuMicros: number };
   refusalMicros: number;
   /** r: the cost of a refusal over that of a success. */
@@ -25,10 +26,6 @@ export interface OverloadFigures {
   open: Overloaded & { rate: number; share: number };
   /** From the fall of the load to half the capacity to the first second without a refusal and with p99 below 250 ms. */
   recoverySeconds: number;
-  /** Writes that were confirmed, and those that MongoDB inserted, when the broker held nothing any longer. */
-  confirmedWrites: number;
-  insertedWrites: number;
-  oomKillCount: number;
 }
 
 interface Overloaded extends Interval {
@@ -55,10 +52,15 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
   const env = { IN_FLIGHT_MAX: String(inFlightMax), PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) };
   return measureSystem(env, async (system) => {
     const url = `${system.api.url}/api/data`;
-    const load: Load = (what, options) =>
-      showEverySecond(runLoad(url, options, system.loadWrapper), (passed) =>
+    const allIds: string[][] = [];
+    const load: Load = async (what, options) => {
+      const loading = runLoad(url, options, system.loadWrapper);
+      const { ids = [], ...interval } = await showEverySecond(loading, (passed) =>
         showProgress(`${what}, ${passed} s`, passed / options.seconds),
       );
+      allIds.push(ids);
+      return interval;
+    };
     await load('warming up', { connections: 100, seconds: warmUpSeconds, pace: 'patient' });
     const best = await measureBest(system, load, seconds);
     const rate = Math.round(overloadFactor * best.perSecond);
@@ -95,9 +97,7 @@ export async function measureOverload({ seconds }: { seconds: number }): Promise
       closed,
       open: { ...open, rate, share: open.accepted / seconds / best.perSecond },
       recoverySeconds,
-      confirmedWrites: await readMetric(system.api.url, 'api_writes_confirmed_total'),
-      insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
-      oomKillCount: system.oomKillCount(),
+      ...(await readStored(system, allIds.flat())),
     };
   });
 }

@@ -5,6 +5,7 @@ import type { BacklogFigures } from './backlog.ts';
 import type { Interval } from './generator.ts';
 import type { OverloadFigures } from './overload.ts';
 import type { SoakFigures, SoakRow } from './soak.ts';
+import { isStoredOnce, type StoredFigures } from './stored.ts';
 import { type PartEnded, type PartName, partNames } from './system.ts';
 
 export interface Report<Figures> {
@@ -15,7 +16,7 @@ export interface Report<Figures> {
 }
 
 export function formatOverload(figures: OverloadFigures): Report<OverloadFigures> {
-  const { best, closed, open, confirmedWrites, insertedWrites, oomKillCount } = figures;
+  const { best, closed, open } = figures;
   const row = (name: string, interval: Interval & { seconds: number }) =>
     `| ${[
       name,
@@ -44,10 +45,9 @@ export function formatOverload(figures: OverloadFigures): Report<OverloadFigures
       `(1 − 3r) / (1 − r) is ${figures.shareWanted.toFixed(2)}, nine tenths of it ${(0.9 * figures.shareWanted).toFixed(2)}.`,
     `At half the capacity again: as before after ${figures.recoverySeconds} s.`,
     `Memory at the peak, MiB: ${formatMemory(closed.patient.peakBytes)}; with clients that come again at once ${formatMemory(closed.impatient.peakBytes)}; in the open loop ${formatMemory(open.peakBytes)}.`,
-    `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; ended for want of memory: ${oomKillCount}.`,
+    formatStored(figures),
   ].join('\n')}\n`;
-  // What was published without an answer in time is stored as well, and not confirmed.
-  return { text, figures, isWhole: insertedWrites >= confirmedWrites && oomKillCount === 0 };
+  return { text, figures, isWhole: isStoredOnce(figures) };
 }
 
 export function formatBacklog(figures: BacklogFigures): Report<BacklogFigures> {
@@ -79,7 +79,7 @@ export function formatSoakRow({ minute, acceptedPerSecond, p50Ms, p99Ms, memoryB
 }
 
 export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
-  const { rows, confirmedWrites, insertedWrites, oomKillCount } = figures;
+  const { rows } = figures;
   const text = `${[
     `${formatCount(figures.perSecond)} requests/s, 70 % of ${formatCount(Math.round(figures.capacityPerSecond))}: ` +
       `${formatCount(figures.accepted)} accepted, ${figures.refused} refused, ${figures.failed} failed, ${figures.unsent} unsent.`,
@@ -98,15 +98,23 @@ export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
         ].join(' | ')} |`,
     ),
     '',
-    `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; ended for want of memory: ${oomKillCount}.`,
+    formatStored(figures),
   ].join('\n')}\n`;
-  return { text, figures, isWhole: insertedWrites >= confirmedWrites && oomKillCount === 0 };
+  return { text, figures, isWhole: isStoredOnce(figures) };
 }
 
 /** Of a measurement that a part has ended. */
 export function formatEnd({ part, oomKillCount }: PartEnded): Report<unknown> {
   const text = `Broken off: ${part} ended. Ended for want of memory: ${oomKillCount}.\n`;
   return { text, figures: { ended: part, oomKillCount }, isWhole: false };
+}
+
+function formatStored(figures: StoredFigures): string {
+  const { confirmedWrites, insertedWrites, publishFailures, idsFound, idsMissing, oomKillCount } = figures;
+  return (
+    `Confirmed writes ${formatCount(confirmedWrites)}, inserted ${formatCount(insertedWrites)}; publish calls that failed: ${formatCount(publishFailures)}; ` +
+    `of ${formatCount(idsFound + idsMissing)} ids looked up ${idsMissing} are missing; ended for want of memory: ${oomKillCount}.`
+  );
 }
 
 function formatMemory(bytes: Record<PartName, number>): string {

@@ -2,14 +2,14 @@
 import { formatCount } from '../../command-line/count.ts';
 import { endProgress, showEverySecond, showProgress } from '../../command-line/progress.ts';
 import { median } from '../bench/figures.ts';
-import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
 import { runLoad } from './load.ts';
 import { formatSoakRow } from './report.ts';
+import { readStored, type StoredFigures } from './stored.ts';
 import { measureSystem, type PartName } from './system.ts';
 import { untilDrained } from './watch.ts';
 
-export interface SoakFigures {
+export interface SoakFigures extends StoredFigures {
   perSecond: number;
   capacityPerSecond: number;
   rows: SoakRow[];
@@ -17,9 +17,6 @@ export interface SoakFigures {
   refused: number;
   failed: number;
   unsent: number;
-  confirmedWrites: number;
-  insertedWrites: number;
-  oomKillCount: number;
 }
 
 export interface SoakRow {
@@ -41,14 +38,15 @@ const connectionsMax = 5_000;
 export async function measureSoak({ seconds }: { seconds: number }): Promise<SoakFigures> {
   return measureSystem({}, async (system) => {
     const url = `${system.api.url}/api/data`;
-    const warm = { connections: capacityConnections, seconds: capacitySeconds, pace: 'patient' } as const;
+    const load = { connections: capacityConnections, seconds: capacitySeconds, pace: 'patient' } as const;
     const loadFor = (what: string) =>
-      showEverySecond(runLoad(url, warm, system.loadWrapper), (passed) =>
+      showEverySecond(runLoad(url, load, system.loadWrapper), (passed) =>
         showProgress(`${what}, ${passed} s`, passed / capacitySeconds),
       );
-    await loadFor('warming up');
+    const warmUp = await loadFor('warming up');
     await untilDrained(system);
-    const capacity = (await loadFor('capacity')).accepted / capacitySeconds;
+    const atCapacity = await loadFor('capacity');
+    const capacity = atCapacity.accepted / capacitySeconds;
     await untilDrained(system);
     const rate = Math.round(capacity * loadShare);
     const rows: SoakRow[] = [];
@@ -86,9 +84,10 @@ export async function measureSoak({ seconds }: { seconds: number }): Promise<Soa
       capacityPerSecond: capacity,
       rows,
       ...{ accepted, refused, failed, unsent },
-      confirmedWrites: await readMetric(system.api.url, 'api_writes_confirmed_total'),
-      insertedWrites: await readMetric(system.writer.url, 'writer_writes_inserted_total'),
-      oomKillCount: system.oomKillCount(),
+      ...(await readStored(
+        system,
+        [warmUp, atCapacity, whole].flatMap(({ ids = [] }) => ids),
+      )),
     };
   });
 }

@@ -8,12 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
+import { envelopeWritesMax } from '@assessment/api/envelope';
 import { whyNoCgroup } from '../../emulator/bench/cgroup.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/until.ts';
 import { createLatencies } from '../limits/latencies.ts';
 import { runLoad } from '../limits/load.ts';
-import { formatSoakRow } from '../limits/report.ts';
+import { formatSoak, formatSoakRow } from '../limits/report.ts';
 import { formRow } from '../limits/soak.ts';
 
 const main = join(import.meta.dirname, '../limits/main.ts');
@@ -135,6 +136,23 @@ test('the latency of a minute is that of its seconds in which something was acce
   const line =
     'minute 3: 25 accepted/s, p50 20 ms, p99 40 ms; MiB: api 64, writer 64, emulator 64, mongodb 64';
   assert.equal(formatSoakRow(row), line);
+});
+
+test('passes when as many writes were inserted as were confirmed, or as failed calls account for, and no id is missing', () => {
+  const figures = {
+    ...{ perSecond: 1, capacityPerSecond: 1, rows: [], accepted: 1, refused: 0, failed: 0, unsent: 0 },
+    ...{ confirmedWrites: 5_000, insertedWrites: 5_000, publishFailures: 0 },
+    ...{ idsFound: 50, idsMissing: 0, oomKillCount: 0 },
+  };
+  const isWhole = (change: Partial<typeof figures>) => formatSoak({ ...figures, ...change }).isWhole;
+  assert.equal(isWhole({}), true);
+  assert.equal(isWhole({ insertedWrites: 4_999 }), false);
+  assert.equal(isWhole({ insertedWrites: 5_001 }), false);
+  assert.equal(isWhole({ publishFailures: 2, insertedWrites: 5_000 + 2 * envelopeWritesMax }), true);
+  assert.equal(isWhole({ publishFailures: 2, insertedWrites: 5_001 + 2 * envelopeWritesMax }), false);
+  assert.equal(isWhole({ publishFailures: 2, insertedWrites: 4_999 }), false);
+  assert.equal(isWhole({ idsMissing: 1 }), false);
+  assert.equal(isWhole({ oomKillCount: 1 }), false);
 });
 
 /** Takes memory in the cgroup of a part until the kernel ends the part, and then what takes it. */
