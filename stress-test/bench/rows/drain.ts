@@ -13,7 +13,14 @@ import { type System, startSystem } from '../subjects.ts';
 const row = 'drain' as const;
 const name = 'documents stored';
 const bare = 'bare bulkWrite';
-const pollMs = 20;
+/**
+ * A look costs the cores that are measured, so there are few; but the end is seen up to one too late, so shortly before
+ * it there are more.
+ */
+const pollMs = 200;
+const pollMsAtEnd = 20;
+/** More than are stored between two looks. */
+const endWrites = 20_000;
 /** As the writer's, at most. */
 const batchWrites = configSchema.shape.BATCH_WRITES_MAX.parse(undefined);
 /** What a size that adapts could come to. */
@@ -61,7 +68,7 @@ export async function drain({ writers, broker, counts }: System, count: number):
     for (;;) {
       const { stored } = await counts();
       if (stored >= wanted) return { stored, at: performance.now() };
-      await pause(pollMs);
+      await pause(wanted - stored > endWrites ? pollMs : pollMsAtEnd);
     }
   }
 }
