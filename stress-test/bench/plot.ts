@@ -21,7 +21,10 @@ export interface Caption {
 }
 
 export function writePlot(figures: readonly Figure[], { machine, titles }: Caption): string {
-  const compared = new Set(figures.filter(isCompared).map(({ row }) => row));
+  // That nothing may fail does not make a row one in which something is compared.
+  const compared = new Set(
+    figures.filter((figure) => isCompared(figure) && figure.target !== 0).map(({ row }) => row),
+  );
   const shown = figures.filter((figure) => isCompared(figure) || !compared.has(figure.row));
   const scaleOf = (figure: Figure) =>
     mostOf(

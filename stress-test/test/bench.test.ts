@@ -32,8 +32,14 @@ for (const row of rowNames) {
       const all = Object.values(values).flat();
       assert.ok(all.every(Number.isFinite), `${name}: ${JSON.stringify(values)}`);
       assert.ok(stdout.includes(`| ${name}`), `${name} is missing in\n${stdout}`);
-      const isAlone = figures.every(({ target }) => target === undefined);
+      // What must be 0, as what failed, is compared with nothing.
+      const isAlone = figures.every(({ target }) => !target);
       if (target !== undefined || isAlone) assert.ok(plot.includes(`>${name}`), `${name} is not plotted`);
+      const failed = name.replace(/requests$/, 'failed');
+      assert.ok(
+        figures.some((figure) => figure.name === failed),
+        `${name}, and not how many failed`,
+      );
       if (/failed|missing|too many/.test(name)) assert.deepEqual([...new Set(all)], [0], name);
     }
   });

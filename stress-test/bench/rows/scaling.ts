@@ -74,6 +74,8 @@ async function measureLoad(
   await alternateWrk({ ...run, say }, { [ours]: system }, options, (_name, measurement) => {
     const rate = { row, unit: '/s', better: 'higher' } as const;
     figures.add({ ...rate, name: `${prefix}requests` }, ours, measurement.requestsPerSecond);
+    const failed = { row, unit: '', better: 'lower', target: 0 } as const;
+    figures.add({ ...failed, name: `${prefix}failed` }, ours, measurement.failed);
     figures.add({ ...rate, name: `${prefix}documents stored` }, ours, measurement.storedPerSecond);
     const cost = { row, unit: 'µs', better: 'lower' } as const;
     figures.add({ ...cost, name: `${prefix}CPU a request, all parts` }, ours, cpuOfParts(measurement));
