@@ -1,7 +1,7 @@
 /** The command line of the chaos run. */
 import { BadUsage, parseFlags, readWholeNumber } from '../../command-line/flags.ts';
 import type { Fault } from './faults/fault.ts';
-import { faults } from './plan.ts';
+import { faults, roundsOnce } from './plan.ts';
 
 const roundsMax = 1_000;
 
@@ -49,9 +49,8 @@ export function readOptions(args: string[]): ChaosOptions | 'help' {
   const { values } = parseFlags(args, flags);
   if (values.help) return 'help';
   const among = values.only === undefined ? availableFaults() : readFaults(values.only);
-  const roundsDefault = values.only === undefined ? 2 * among.length : among.length;
   return {
-    rounds: readWholeNumber('--rounds', values.rounds ?? String(roundsDefault), 1, roundsMax),
+    rounds: readWholeNumber('--rounds', values.rounds ?? String(roundsOnce(among)), 1, roundsMax),
     seed: readSeed(values.seed ?? String(Math.floor(Math.random() * 1e6))),
     among,
     isJson: values.json ?? false,

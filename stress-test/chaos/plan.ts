@@ -32,15 +32,20 @@ const holdMs = { min: 200, max: 1_500 } as const;
 /** One after another, shuffled, and between any two of them a pair of those that break different things. */
 export function* planRounds(seed: string, among: readonly Fault[][]): Generator<Strike[], never> {
   const random = createRandom(seed);
-  const singles = among.filter((group) => group.length === 1).flat();
+  const singles = among.filter((group) => group.length === 1);
   const given = among.filter((group) => group.length > 1);
+  const pairs = pairsBetween(among);
   for (;;) {
-    for (const group of shuffle([...singles.map((fault) => [fault]), ...given], random)) {
+    for (const group of shuffle([...singles, ...given], random)) {
       yield group.map((fault) => strike(fault, random));
-      const pairs = given.length > 0 ? [] : pairsOf(singles);
       if (pairs.length > 0) yield random.pick(pairs).map((fault) => strike(fault, random));
     }
   }
+}
+
+/** Until each has struck once, with a pair after each. */
+export function roundsOnce(among: readonly Fault[][]): number {
+  return among.length * (pairsBetween(among).length > 0 ? 2 : 1);
 }
 
 function strike(fault: Fault, random: Random): Strike {
@@ -52,7 +57,10 @@ function strike(fault: Fault, random: Random): Strike {
   };
 }
 
-function pairsOf(list: readonly Fault[]): [Fault, Fault][] {
+/** None where there is one that was asked for. */
+function pairsBetween(among: readonly Fault[][]): [Fault, Fault][] {
+  if (among.some((group) => group.length > 1)) return [];
+  const list = among.flat();
   return list.flatMap((one, index) =>
     list
       .slice(index + 1)

@@ -36,6 +36,22 @@ test('each fault strikes alone once before one strikes again, with a pair after 
   }
 });
 
+test('by default each fault that is named strikes alone once, also where pairs strike between them', () => {
+  const among = [
+    ['kill-api', 'kill-writer'],
+    ['kill-api', 'stop-api'],
+    ['kill-api', 'kill-emulator', 'stop-api'],
+    ['kill-api'],
+  ];
+  for (const names of among) {
+    const options = readOptions(['--only', names.join(), '--seed', '7']);
+    assert.ok(options !== 'help');
+    const rounds = [...planRounds(options.seed, options.among).take(options.rounds)];
+    const singles = rounds.filter((strikes) => strikes.length === 1).map(([strike]) => strike?.fault.name);
+    assert.deepEqual(singles.sort(), names);
+  }
+});
+
 test('bad flags are named', () => {
   const usages: [string[], RegExp][] = [
     [['--rounds', '0'], /--rounds: wants a whole number/],
