@@ -22,7 +22,7 @@ export function formatListing({ letters, isCut }: Listing, isJson: boolean): str
 }
 
 export function formatLetter(letter: Letter, isJson: boolean): string {
-  const { envelope, problem } = readEnvelope(letter);
+  const { envelope, problem } = toExtendedJson(letter);
   if (isJson) {
     return `${JSON.stringify({ ...summarize(letter), data: letter.data.toString('base64'), envelope, problem })}\n`;
   }
@@ -44,7 +44,7 @@ export function formatLetter(letter: Letter, isJson: boolean): string {
 }
 
 /** The writes in MongoDB's Extended JSON, or why there are none to be shown. */
-function readEnvelope(letter: Letter): { envelope: unknown; problem: string | null } {
+function toExtendedJson(letter: Letter): { envelope: unknown; problem: string | null } {
   const content = readContent(letter);
   if ('problem' in content) return { envelope: null, problem: content.problem };
   try {
