@@ -1,12 +1,12 @@
 /** What the commands do with the letters that are leased; each returns what it found or did. */
 import { reasonOf } from '../command-line/reason.ts';
-import type { Leases } from './leases.ts';
+import { CutShort, type Leases } from './leases.ts';
 import { type Letter, type LetterSummary, partOf, summarize } from './letter.ts';
 import type { Selection } from './options.ts';
 
 export interface Listing {
   letters: LetterSummary[];
-  /** There are more than were asked for. */
+  /** There are more than were asked for, or may be: it was stopped, or could not hold more. */
   isCut: boolean;
 }
 
@@ -27,14 +27,22 @@ export type OnProgress = (letters: number) => void;
 
 export async function list(leases: Leases, limit: number, onProgress: OnProgress): Promise<Listing> {
   const letters: LetterSummary[] = [];
-  for await (const batch of leases.read()) {
-    letters.push(...batch.map(summarize));
-    onProgress(letters.length);
-    if (letters.length > limit) break;
+  let isCut = false;
+  try {
+    for await (const batch of leases.read()) {
+      letters.push(...batch.map(summarize));
+      onProgress(letters.length);
+      isCut = letters.length > limit;
+      if (isCut) break;
+    }
+  } catch (error) {
+    if (!(error instanceof CutShort)) throw error;
+    isCut = true;
   }
-  return { letters: letters.slice(0, limit), isCut: letters.length > limit };
+  return { letters: letters.slice(0, limit), isCut };
 }
 
+/** Undefined when it is not there. @throws CutShort when it may be among those that were not looked at. */
 export async function find(leases: Leases, id: string, onProgress: OnProgress): Promise<Letter | undefined> {
   for await (const batch of leases.read()) {
     onProgress(leases.heldCount());

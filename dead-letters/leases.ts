@@ -11,18 +11,28 @@
  */
 import { names } from '@assessment/api/names';
 import { type PubSub, type protos, v1 } from '@google-cloud/pubsub';
+import { formatCount } from '../command-line/count.ts';
 import type { Letter } from './letter.ts';
-import { lettersMax } from './options.ts';
 
 export interface LeasesOptions {
   /** The end is reached when no new letter has come for so long. */
   waitMs: number;
+  /** Letters that are held at once. */
+  lettersMax: number;
   /** Ends the reading, after the letters that are read already. */
   signal: AbortSignal;
 }
 
+/** Why the reading ended before the end: there may be letters that nobody has looked at. */
+export class CutShort extends Error {
+  override name = 'CutShort';
+}
+
 export interface Leases {
-  /** All letters, each once, as the broker hands them out; at most `lettersMax` are held at once. */
+  /**
+   * All letters, each once, as the broker hands them out.
+   * @throws CutShort when it was stopped, or no more can be held; the broker's error.
+   */
   read(): AsyncGenerator<Letter[], void>;
   /** Resolves when the broker has taken it. @throws the broker's error; the letter is then still held. */
   acknowledge(letters: Letter[]): Promise<void>;
@@ -83,10 +93,10 @@ export async function openLeases(pubsub: PubSub, options: LeasesOptions): Promis
     });
   }, extendIntervalMs);
 
-  async function pull(timeoutMs: number): Promise<Letter[]> {
+  async function pull(timeoutMs: number, maxMessages: number): Promise<Letter[]> {
     const pullOptions = { timeout: timeoutMs + answerMarginMs, maxRetries: 0 };
     const [{ receivedMessages }] = await client
-      .pull({ subscription, maxMessages: pullLettersMax }, pullOptions)
+      .pull({ subscription, maxMessages }, pullOptions)
       .catch((error): [{ receivedMessages?: never[] }] => {
         if (error.code === deadlineExceeded) return [{}];
         throw error;
@@ -110,11 +120,16 @@ export async function openLeases(pubsub: PubSub, options: LeasesOptions): Promis
   return {
     async *read() {
       let lastAt = performance.now();
-      while (!options.signal.aborted && held.size + pullLettersMax <= lettersMax) {
+      for (;;) {
+        if (options.signal.aborted) throw new CutShort('stopped');
+        const room = options.lettersMax - held.size;
+        if (room <= 0) {
+          throw new CutShort(`${formatCount(held.size)} letters are leased, and no more can be at once`);
+        }
         if (extendFailure) throw extendFailure;
         const leftMs = lastAt + options.waitMs - performance.now();
         if (leftMs <= 0) return;
-        const letters = await pull(Math.min(leftMs, pullMsMax));
+        const letters = await pull(Math.min(leftMs, pullMsMax), Math.min(room, pullLettersMax));
         if (letters.length === 0) continue;
         yield letters;
         lastAt = performance.now();

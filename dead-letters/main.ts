@@ -14,7 +14,7 @@ import { onStopSignals } from '../command-line/stop-signals.ts';
 import { type Done, drop, find, list, replay } from './commands.ts';
 import { type Leases, openLeases } from './leases.ts';
 import type { Letter } from './letter.ts';
-import { type DeadLettersOptions, help, readOptions } from './options.ts';
+import { type DeadLettersOptions, help, lettersMax, readOptions } from './options.ts';
 import { formatDone, formatLetter, formatListing } from './report.ts';
 
 /** As the writer's, for a letter: the client tries for so long before it gives up. */
@@ -33,6 +33,7 @@ async function run({ command, isJson, ...options }: DeadLettersOptions): Promise
   try {
     leases = await openLeases(pubsub, {
       waitMs: options.waitMs ?? (config.PUBSUB_EMULATOR_HOST ? waitMs.emulator : waitMs.real),
+      lettersMax,
       signal: stopping.signal,
     }).catch((cause) => {
       throw new CannotRun(describeFailure(cause, where), { cause });
@@ -41,10 +42,10 @@ async function run({ command, isJson, ...options }: DeadLettersOptions): Promise
     return stopping.signal.aborted ? exitCodes.interrupted : exitCode;
   } catch (error) {
     if (error instanceof CannotRun) throw error;
-    // A broker that went away in the middle: what was done is done, the rest is as it was.
+    // By Ctrl-C, for want of room, or by a broker that went away: what was done is done, the rest is as it was.
     endProgress();
     console.error(`Broken off: ${reasonOf(error)}`);
-    return exitCodes.failed;
+    return stopping.signal.aborted ? exitCodes.interrupted : exitCodes.failed;
   } finally {
     endProgress();
     // A broker that is away gives the letters back by itself, when their leases have run out.

@@ -9,8 +9,8 @@ const shownBytesMax = 1_024;
 
 export function formatListing({ letters, isCut }: Listing, isJson: boolean): string {
   if (isJson) return `${JSON.stringify({ letters, isCut })}\n`;
-  const count = `${isCut ? 'More than ' : ''}${formatCount(letters.length)} dead ${letters.length === 1 ? 'letter' : 'letters'}.`;
-  if (letters.length === 0) return 'No dead letters.\n';
+  if (letters.length === 0) return `No dead letters${isCut ? ' so far' : ''}.\n`;
+  const count = `${isCut ? 'At least ' : ''}${formatCount(letters.length)} dead ${letters.length === 1 ? 'letter' : 'letters'}.`;
   const rows = letters.map(({ id, publishTime, bytes, writes, reason }) => [
     id,
     publishTime,

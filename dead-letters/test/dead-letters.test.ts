@@ -14,6 +14,8 @@ import { type Broker, startEmulator, startGoogleEmulator } from '../../test/part
 import { findFreePort, pressCtrlC } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/until.ts';
+import { drop, find, list } from '../commands.ts';
+import { openLeases } from '../leases.ts';
 
 const program = join(import.meta.dirname, '../main.ts');
 
@@ -169,11 +171,56 @@ for (const [what, start, options, isWhole] of [
 
     if (!isWhole) return;
 
+    for (const command of ['show', 'replay', 'drop']) {
+      test(`${command} broken off with Ctrl-C does not say that what it looked for is not there, and exits 130`, async () => {
+        const ids = (await buryEnvelopes(2)).sort();
+        const child = launch(command, '999999', '--wait', '10m');
+        const ended = Promise.all([
+          text(child.stdout as NodeJS.ReadableStream),
+          text(child.stderr as NodeJS.ReadableStream),
+          once(child, 'close'),
+        ]);
+        await until(
+          () => runJson('list'),
+          ({ letters }) => letters.length === 0,
+        );
+        await pressCtrlC(child.pid as number);
+        const [stdout, stderr, exit] = await ended;
+        const done = { show: '', replay: '0 replayed.\n', drop: '0 dropped.\n' }[command];
+        assert.equal(stdout + stderr, `${done}Broken off: stopped\n`);
+        assert.deepEqual(exit, [130, null]);
+        assert.deepEqual(idsOf(await runJson('list')), ids);
+        await dropAll();
+      });
+    }
+
+    test('where no more can be leased, what was not looked at is not taken for missing', async () => {
+      const ids = await buryEnvelopes(3);
+      const { signal } = new AbortController();
+      const leases = await openLeases(pubsub, { waitMs: 1_000, lettersMax: 2, signal });
+      try {
+        const { letters, isCut } = await list(leases, 5, () => {});
+        assert.deepEqual([letters.length, isCut], [2, true]);
+        const reason = '2 letters are leased, and no more can be at once';
+        await assert.rejects(
+          find(leases, '999999', () => {}),
+          { name: 'CutShort', message: reason },
+        );
+        const done = await drop(leases, { ids: new Set(['999999']) }, () => {});
+        assert.deepEqual(done, { ids: [], missing: [], failed: [], cameBack: 0, brokenOff: reason });
+      } finally {
+        await leases.close();
+      }
+      assert.deepEqual(idsOf(await runJson('list')), ids.sort());
+      await dropAll();
+    });
+
     test('list says when there are more than it was asked for', async () => {
       await buryEnvelopes(3);
       const listed = await runJson('list', '--limit', '2');
       assert.equal(listed.letters.length, 2);
       assert.equal(listed.isCut, true);
+      assert.match((await run('list', '--limit', '2')).stdout, /\nAt least 2 dead letters\.\n$/);
       assert.equal((await runJson('list', '--limit', '3')).isCut, false);
       await dropAll();
     });
