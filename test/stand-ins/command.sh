@@ -12,7 +12,8 @@ if [ -n "${FAILING:-}" ] && [[ $call == $FAILING* ]]; then
   exit 1
 fi
 if [ -n "${HANGING:-}" ] && [[ $call == $HANGING* ]]; then
-  touch "$STATE/hangs"
+  # No child that may be what a Ctrl-C meets: bash would go on after it.
+  : >"$STATE/hangs"
   exec sleep 100
 fi
 
