@@ -9,8 +9,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
-import { encodeField } from '../src/protobuf.ts';
-import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
+import {
+  ackRequest,
+  createRawClient,
+  publishRequest,
+  pullRequest,
+  readPulled,
+  startProcess,
+} from './process.ts';
 
 const topic = 'projects/project/topics/orders';
 const subscription = 'projects/project/subscriptions/orders-writer';
@@ -51,8 +57,7 @@ test('keeps what it confirmed when it is killed at any moment', async (context) 
         if (some.length === 0) continue;
         for (const { text } of pulled) assert.ok(!acked.has(text), 'delivered after its ack was confirmed');
         for (const { text } of some) ackSent.add(text);
-        const ids = some.map(({ ackId }) => encodeField(2, ackId));
-        await call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), ...ids]));
+        await call('Subscriber', 'Acknowledge', ackRequest(subscription, some));
         for (const { text } of some) acked.add(text);
       }
     };
@@ -100,14 +105,13 @@ test('starts after a kill in the middle of a deletion, while a segment was fille
   const publish = (name: string) =>
     call('Publisher', 'Publish', publishRequest(topic, [name + 'x'.repeat(3_100_000)]));
   const isThere = (segment: number) => existsSync(join(folder, `0000000${segment}.log`));
-  const acks: Buffer[] = [];
+  const acked: ReturnType<typeof readPulled> = [];
   for (let number = 0; number < 3; number++) {
     await publish('acked');
-    const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1)));
-    for (const { ackId } of pulled) acks.push(encodeField(2, ackId));
+    acked.push(...readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 1))));
   }
-  assert.equal(acks.length, 3);
-  await call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), ...acks]));
+  assert.equal(acked.length, 3);
+  await call('Subscriber', 'Acknowledge', ackRequest(subscription, acked));
   await until(() => !isThere(1));
   assert.ok(isThere(3), 'the deletion is over');
   await publish('kept');

@@ -25,7 +25,14 @@ import { Refusal } from '../src/broker/errors.ts';
 import { encodeField } from '../src/protobuf.ts';
 import { FakeClock } from './fake-clock.ts';
 import { createClient, openBroker } from './harness.ts';
-import { createRawClient, publishRequest, pullRequest, readPulled, startProcess } from './process.ts';
+import {
+  ackRequest,
+  createRawClient,
+  publishRequest,
+  pullRequest,
+  readPulled,
+  startProcess,
+} from './process.ts';
 import { createMessage, pullNow } from './puller.ts';
 
 const topic = 'projects/project/topics/orders';
@@ -139,8 +146,7 @@ class Load {
   }
 
   async ack(pulled: { ackId: string; text: string }[]): Promise<void> {
-    const ids = pulled.map(({ ackId }) => encodeField(2, ackId));
-    await this.#call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), ...ids]));
+    await this.#call('Subscriber', 'Acknowledge', ackRequest(subscription, pulled));
     for (const { text } of pulled) this.confirmed.delete(text);
   }
 
@@ -226,6 +232,13 @@ test('ends when a sync fails, says so, and has confirmed nothing that the disk d
   assert.deepEqual(lost, []);
 });
 
+/** Publishes `count` different messages. @returns what is pulled of them. */
+async function pullNumbers(call: ReturnType<typeof createRawClient>, count: number) {
+  const numbers = Array.from({ length: count }, (_, number) => `${number}`);
+  await call('Publisher', 'Publish', publishRequest(topic, numbers));
+  return readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, count)));
+}
+
 test('confirms no ack and no change that a full disk refused before it is written, and ends the streams of what is deleted', {
   skip: missing('the right to mount a tmpfs', canMount),
 }, async (context) => {
@@ -236,8 +249,7 @@ test('confirms no ack and no change that a full disk refused before it is writte
   const lateTopic = 'projects/project/topics/late';
   const lateSubscription = 'projects/project/subscriptions/late-audit';
   const deleted = 'projects/project/subscriptions/deleted';
-  const ack = ({ ackId }: { ackId: string }) =>
-    call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), encodeField(2, ackId)]));
+  const ack = (one: { ackId: string }) => call('Subscriber', 'Acknowledge', ackRequest(subscription, [one]));
   const subscribe = (name: string, to: string) =>
     call('Subscriber', 'CreateSubscription', Buffer.concat([encodeField(1, name), encodeField(2, to)]));
   const isRefused = { code: resourceExhausted };
@@ -246,15 +258,7 @@ test('confirms no ack and no change that a full disk refused before it is writte
   const stream = createClient(context, emulator).subscription('deleted');
   const ended = once(stream, 'error');
   stream.on('message', () => {});
-  await call(
-    'Publisher',
-    'Publish',
-    publishRequest(
-      topic,
-      Array.from({ length: 300 }, (_, number) => `${number}`),
-    ),
-  );
-  const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 300)));
+  const pulled = await pullNumbers(call, 300);
   assert.equal(pulled.length, 300);
   const makeRoom = fillDisk(folder);
   let ackedCount = 0;
@@ -298,17 +302,8 @@ test('under exactly-once delivery confirms an ack that a full disk refused when 
   const flags = [`--data-dir=${join(folder, 'data')}`, `--declare=${exactlyOnce}`];
   const { port } = await startProcess(context, flags);
   const call = createRawClient(context, port);
-  const ack = ({ ackId }: { ackId: string }) =>
-    call('Subscriber', 'Acknowledge', Buffer.concat([encodeField(1, subscription), encodeField(2, ackId)]));
-  await call(
-    'Publisher',
-    'Publish',
-    publishRequest(
-      topic,
-      Array.from({ length: 300 }, (_, number) => `${number}`),
-    ),
-  );
-  const pulled = readPulled(await call('Subscriber', 'Pull', pullRequest(subscription, 300)));
+  const ack = (one: { ackId: string }) => call('Subscriber', 'Acknowledge', ackRequest(subscription, [one]));
+  const pulled = await pullNumbers(call, 300);
   const makeRoom = fillDisk(folder);
   let refused: (typeof pulled)[number] | undefined;
   // What is left of the last block takes some.

@@ -76,6 +76,11 @@ export function publishRequest(topic: string, texts: string[]): Buffer {
   return Buffer.concat([encodeField(1, topic), ...messages]);
 }
 
+/** Of messages as `readPulled` returns them. */
+export function ackRequest(subscription: string, pulled: readonly { ackId: string }[]): Buffer {
+  return Buffer.concat([encodeField(1, subscription), ...pulled.map(({ ackId }) => encodeField(2, ackId))]);
+}
+
 export function pullRequest(subscription: string, count: number): Buffer {
   return Buffer.concat([
     encodeField(1, subscription),
