@@ -98,11 +98,15 @@ export class UnreadableEnvelope extends Error {
   override name = 'UnreadableEnvelope';
 }
 
-/** The five documents of one GET /api/data, with ids made here so that a redelivery changes nothing. */
-export function createWrites(timestamp: Date): Write[] {
+/**
+ * The five documents of one GET /api/data, with ids made here so that a redelivery changes nothing.
+ * @param ids those of an idempotency key; without them each document gets a new one
+ */
+export function createWrites(timestamp: Date, ids?: readonly ObjectId[]): Write[] {
   const writes: Write[] = [];
   for (let index = 0; index < writesPerRequest; index++) {
-    writes.push({ _id: new ObjectId(), type: 'write', index, payload: randomPayload(), timestamp });
+    const _id = ids?.[index] ?? new ObjectId();
+    writes.push({ _id, type: 'write', index, payload: randomPayload(), timestamp });
   }
   return writes;
 }
@@ -122,8 +126,12 @@ function randomPayload(): string {
 }
 
 /** A caller's own document, as POST /api/records accepts it. */
-export function createRecord(document: Record<string, unknown>, timestamp: Date): Write {
-  return { _id: new ObjectId(), type: 'record', document, timestamp };
+export function createRecord(
+  document: Record<string, unknown>,
+  timestamp: Date,
+  _id: ObjectId = new ObjectId(),
+): Write {
+  return { _id, type: 'record', document, timestamp };
 }
 
 /** Bytes that `write` takes in an envelope, for bounds; its array key included. */

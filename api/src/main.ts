@@ -91,7 +91,7 @@ const readiness = createReadiness(
 let isServing = false;
 const dataRoute =
   config.WRITE_PATH === 'pubsub'
-    ? createDataRoute({ publisher, reader, tracing })
+    ? createDataRoute({ publisher, reader, tracing, token: config.API_TOKEN })
     : createDirectDataRoute(database, config.WRITE_PATH === 'direct' ? '_id' : 'filter');
 const backlog = watchBacklog(config);
 const dashboard = createDashboard({

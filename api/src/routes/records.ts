@@ -2,6 +2,7 @@ import type { RequestHandler } from 'express';
 import { ObjectId } from 'mongodb';
 import { createRecord } from '../envelope.ts';
 import { ApiError } from '../errors.ts';
+import { keyedIds, readIdempotencyKey } from '../idempotency-key.ts';
 import { originOf } from '../origin.ts';
 import type { Publisher } from '../publisher.ts';
 import type { Reader } from '../reader.ts';
@@ -14,17 +15,23 @@ export function createRecordsRoutes({
   publisher,
   reader,
   tracing,
+  token = '',
 }: {
   publisher: Publisher;
   reader: Reader;
   tracing?: Tracing | undefined;
+  /** Of idempotency keys; none without a token. */
+  token?: string | undefined;
 }) {
   /** POST /api/records: a caller's own JSON on the same way as the writes of GET /api/data. */
   const create: RequestHandler = async (request, response) => {
+    const key = readIdempotencyKey(request.headers['idempotency-key']);
     const parsed = parseRecords(request.body);
     if ('problems' in parsed) throw new ApiError('invalid_request', parsed.problems.join('; '));
+    const { documents } = parsed;
+    const ids = key === undefined ? undefined : keyedIds(key, token, documents.length);
     const timestamp = new Date();
-    const writes = parsed.documents.map((document) => createRecord(document, timestamp));
+    const writes = documents.map((document, index) => createRecord(document, timestamp, ids?.[index]));
     await publisher.publish(writes, originOf(request, response, tracing));
     response.status(202).json({ status: 'success', ids: writes.map((write) => write._id), timestamp });
   };
