@@ -8,6 +8,7 @@ import { requireToken } from './bearer-token.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
 import type { FailureCode } from './errors.ts';
 import { readJson } from './json-body.ts';
+import type { KeyedRequests } from './keyed-requests.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { Publisher } from './publisher.ts';
@@ -28,6 +29,7 @@ export interface AppDependencies {
   dataRoute: RequestHandler;
   publisher: Publisher;
   reader: Reader;
+  keyedRequests: KeyedRequests;
   backlog: Backlog;
   dashboard: Dashboard;
   readiness: Readiness;

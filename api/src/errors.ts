@@ -17,6 +17,8 @@ const failures = {
   payload_too_large: { status: 413 },
   unsupported_media_type: { status: 415 },
   expectation_failed: { status: 417 },
+  /** The key was used before with another body. */
+  idempotency_key_reused: { status: 422 },
   headers_too_large: { status: 431 },
   internal: { status: 500, isOwn: true },
   /** Refused before anything was published: none of its writes is or will be stored. */
@@ -43,10 +45,13 @@ export const ownFailures: ReadonlySet<string> = new Set(
 export class ApiError extends Error {
   override name = 'ApiError';
   readonly code: FailureCode;
+  /** The documents that may be stored, where the code leaves that open. */
+  readonly ids: readonly string[] | undefined;
 
-  constructor(code: FailureCode, message: string, options?: ErrorOptions) {
+  constructor(code: FailureCode, message: string, options: ErrorOptions & { ids?: readonly string[] } = {}) {
     super(message, options);
     this.code = code;
+    this.ids = options.ids;
   }
 
   get status(): number {
@@ -60,6 +65,6 @@ export class ApiError extends Error {
   }
 
   get body(): string {
-    return JSON.stringify({ status: 'error', code: this.code, message: this.message });
+    return JSON.stringify({ status: 'error', code: this.code, message: this.message, ids: this.ids });
   }
 }

@@ -201,7 +201,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
     } catch (cause) {
       travel?.end(cause);
       options.onFailed?.(cause, envelope);
-      const message = 'The broker did not confirm the writes. They may be stored later. Try again.';
+      const message = 'The broker did not confirm the writes. They may be stored later.';
       group.answer.reject(new ApiError('publish_unconfirmed', message, { cause }));
     } finally {
       clearTimeout(group.deadline);
@@ -213,7 +213,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
 
   function expire(group: Group): void {
     if (group.isSent) {
-      const message = 'The broker did not confirm the writes in time. They may be stored later. Try again.';
+      const message = 'The broker did not confirm the writes in time. They may be stored later.';
       group.answer.reject(new ApiError('publish_unconfirmed', message));
       return;
     }
