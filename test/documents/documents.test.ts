@@ -126,7 +126,7 @@ test('requests are answered as they are written down', needs('mongodb', 'openssl
     const { stdout } = await run('sh', ['-c', asked], { env: { ...process.env, API_TOKEN } });
     answers.push(stdout);
   }
-  assert.equal(answers.filter((answer) => answer.includes('"status":"success"')).length, 2);
+  assert.equal(answers.filter((answer) => answer.includes('"status":"success"')).length, 3);
   assert.equal(answers.filter((answer) => answer.includes('"total_documents":')).length, 1);
   assert.equal(answers.filter((answer) => answer.includes('"status":"ready"')).length, 1);
 });
