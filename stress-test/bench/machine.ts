@@ -16,7 +16,7 @@ export interface Machine {
 export function describeMachine(): Machine {
   const [processor] = cpus();
   return {
-    commit: `${output('git', ['rev-parse', '--short', 'HEAD'])}${output('git', ['status', '--porcelain']) ? ' with changes' : ''}`,
+    commit: describeCommit(import.meta.dirname),
     cores: cpus().length,
     processor: processor?.model ?? 'unknown',
     memoryBytes: totalmem(),
@@ -28,6 +28,12 @@ export function describeMachine(): Machine {
   };
 }
 
-function output(command: string, args: string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8', cwd: import.meta.dirname }).trim();
+/** The short hash of what is checked out in `folder`, and whether it was changed. */
+export function describeCommit(folder: string): string {
+  const hash = output('git', ['rev-parse', '--short', 'HEAD'], folder);
+  return output('git', ['status', '--porcelain'], folder) ? `${hash} with changes` : hash;
+}
+
+function output(command: string, args: string[], folder = import.meta.dirname): string {
+  return execFileSync(command, args, { encoding: 'utf8', cwd: folder }).trim();
 }

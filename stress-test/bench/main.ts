@@ -7,7 +7,7 @@ import { needs } from '../../test/programs.ts';
 import { createOutFolder } from '../out-folder.ts';
 import { NotJudged } from '../run.ts';
 import { Figures } from './figures.ts';
-import { describeMachine } from './machine.ts';
+import { describeCommit, describeMachine } from './machine.ts';
 import { type BenchOptions, help, readOptions } from './options.ts';
 import { writePlot } from './plot.ts';
 import { writeReport } from './report.ts';
@@ -35,7 +35,7 @@ const measures: Record<RowName, (run: BenchRun) => Promise<void>> = {
   scaling: measureScaling,
 };
 
-async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise<number> {
+async function runBench({ rows, scale, isQuick, beside, folder }: BenchOptions): Promise<number> {
   const { skip } = needs('mongodb', 'wrk');
   if (skip) throw new NotJudged(skip);
   await createOutFolder(folder);
@@ -44,13 +44,14 @@ async function runBench({ rows, scale, isQuick, folder }: BenchOptions): Promise
   const figures = new Figures();
   const head = [
     `Medians of ${scale.rounds} rounds (least–most), everything of a row in turn. The ratio is how many times better ours is.`,
+    ...(beside === undefined ? [] : [`“beside” is commit ${describeCommit(beside)}.`]),
     ...(isQuick ? ['Quick: too short to be quoted.'] : []),
   ];
   const measured: RowName[] = [];
   try {
     for (const row of rows) {
       const say = (text: string) => showProgress(`${row}: ${text}`);
-      await measures[row]({ scale, figures, say });
+      await measures[row]({ scale, checkout: beside, figures, say });
       measured.push(row);
       writeFileSync(join(folder, 'bench.json'), `${JSON.stringify({ machine, ...figures }, null, 2)}\n`);
       writeFileSync(join(folder, 'bench.svg'), writePlot(figures.all, { machine, titles }));

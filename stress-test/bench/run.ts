@@ -4,11 +4,13 @@ import { alternate } from './alternate.ts';
 import type { FigureKind, Figures } from './figures.ts';
 import { type Measurement, measure, untilStored } from './measurement.ts';
 import type { Scale } from './scale.ts';
-import type { Subject } from './subjects.ts';
+import { type Subject, type System, startSystem } from './subjects.ts';
 import { runWrk, type WrkOptions } from './wrk.ts';
 
 export interface BenchRun {
   scale: Scale;
+  /** Another checkout of the project, for the rows that measure it too. */
+  checkout: string | undefined;
   figures: Figures;
   /** Tells what is going on. */
   say(text: string): void;
@@ -17,6 +19,15 @@ export interface BenchRun {
 /** The names that contenders have in every row. */
 export const ours = 'ours';
 export const staticExpress = 'static Express';
+const beside = 'beside';
+
+/** How the system of this checkout is started, and that of the other one where there is one. */
+export function startSystems({ checkout }: BenchRun): Record<string, () => Promise<System>> {
+  return {
+    [ours]: startSystem,
+    ...(checkout !== undefined && { [beside]: () => startSystem({ checkout }) }),
+  };
+}
 
 /** Notes instead of figures which of `parts` are not on this machine. @returns whether one is missing. */
 export function noteMissing({ figures }: BenchRun, row: string, ...parts: Parameters<typeof needs>): boolean {

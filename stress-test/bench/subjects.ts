@@ -1,15 +1,7 @@
 /** What is measured: the whole system, each part a process of its own, and the static answer that it is compared with. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type Broker,
-  type MongoDb,
-  type NodeProcess,
-  startApi,
-  startEmulator,
-  startMongoDb,
-  startWriter,
-} from '../../test/parts.ts';
+import type { Broker, MongoDb, NodeProcess } from '../../test/parts.ts';
 import { createFolder, findFreePort, type RunningProcess, startProcess } from '../../test/process.ts';
 import { readMetric } from '../metric.ts';
 
@@ -41,10 +33,21 @@ export interface SystemOptions {
   apiCount?: number;
   writerCount?: number;
   startBroker?: () => Promise<Broker>;
+  /** The checkout whose code runs; this one by default. */
+  checkout?: string;
 }
 
+/** The file of a checkout that starts its parts. */
+export function partsOf(checkout: string): string {
+  return join(checkout, 'test/parts.ts');
+}
+
+const ownCheckout = join(import.meta.dirname, '../..');
+
 export async function startSystem(options: SystemOptions = {}): Promise<System> {
-  const { env = {}, apiCount = 1, writerCount = 1 } = options;
+  const { env = {}, apiCount = 1, writerCount = 1, checkout = ownCheckout } = options;
+  const parts: typeof import('../../test/parts.ts') = await import(partsOf(checkout));
+  const { startApi, startEmulator, startMongoDb, startWriter } = parts;
   const folders = { mongoDb: createFolder(), broker: createFolder() };
   const [mongoDb, broker] = await Promise.all([
     startMongoDb({ folder: folders.mongoDb }),

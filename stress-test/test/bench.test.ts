@@ -11,15 +11,19 @@ import { createFolder, pressCtrlC } from '../../test/process.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/until.ts';
 import type { Figure } from '../bench/figures.ts';
+import { besideRows } from '../bench/options.ts';
 import { rowNames } from '../bench/titles.ts';
 
 const run = promisify(execFile);
 const main = join(import.meta.dirname, '../bench/main.ts');
+const checkout = join(import.meta.dirname, '../..');
 
 for (const row of rowNames) {
   test(`npm run bench measures ${row} and writes table, JSON and plot`, needs('mongodb', 'wrk'), async () => {
     const folder = createFolder();
-    const { stdout, stderr } = await run(process.execPath, [main, '--quick', '--only', row, '--out', folder]);
+    const flags = besideRows.includes(row) ? ['--beside', checkout] : [];
+    const args = [main, '--quick', '--only', row, '--out', folder, ...flags];
+    const { stdout, stderr } = await run(process.execPath, args);
     assert.equal(stderr, '', 'no progress where nobody looks');
     const json = JSON.parse(readFileSync(join(folder, 'bench.json'), 'utf8'));
     const { all: figures, notes } = json as { all: Figure[]; notes: string[] };
@@ -28,6 +32,10 @@ for (const row of rowNames) {
     assert.match(stdout, new RegExp(`^### ${row}: `, 'm'));
     const isExplained = notes.some((note) => note.startsWith(`${row}: `));
     assert.ok(figures.length > 0 || isExplained, stdout);
+    if (besideRows.includes(row)) {
+      assert.match(stdout, /^“beside” is commit [0-9a-f]{7,}/m);
+      assert.ok(figures.some(({ name, values }) => name === 'requests' && values.beside?.length === 1));
+    }
     for (const { name, values, target } of figures) {
       const all = Object.values(values).flat();
       assert.ok(all.every(Number.isFinite), `${name}: ${JSON.stringify(values)}`);
@@ -85,6 +93,7 @@ test('npm run bench says what it wants when its flags are wrong', async () => {
     [['--only', 'nothing'], /^--only: there is no "nothing", wants of steady/],
     [['--rounds', '0'], /^--rounds: wants a whole number from 1 to 100/],
     [['--out', ''], /^--out: wants a folder/],
+    [['--beside', createFolder()], /^--beside: must be a checkout of this project in which npm ci has run/],
   ] as const) {
     await assert.rejects(
       run(process.execPath, [main, ...flags]),

@@ -1,6 +1,14 @@
 /** What the way of a write costs and carries while the writer keeps up, beside an answer that costs nothing. */
-import { addMeasurement, alternateWrk, type BenchRun, ours, staticExpress, withSubjects } from '../run.ts';
-import { startStatic, startSystem } from '../subjects.ts';
+import {
+  addMeasurement,
+  alternateWrk,
+  type BenchRun,
+  ours,
+  startSystems,
+  staticExpress,
+  withSubjects,
+} from '../run.ts';
+import { type Subject, startStatic } from '../subjects.ts';
 
 const row = 'steady' as const;
 const connections = 256;
@@ -8,7 +16,11 @@ const targets = { rate: 8_000, stored: 40_000, backlog: 1 };
 
 export async function measureSteady(run: BenchRun): Promise<void> {
   const { scale, figures } = run;
-  await withSubjects({ [ours]: startSystem, [staticExpress]: startStatic }, (subjects) =>
+  const starts: Record<string, () => Promise<Subject>> = {
+    ...startSystems(run),
+    [staticExpress]: startStatic,
+  };
+  await withSubjects(starts, (subjects) =>
     alternateWrk(run, subjects, { connections, seconds: scale.seconds }, (name, measurement) =>
       addMeasurement(figures, row, name, measurement, { targets }),
     ),

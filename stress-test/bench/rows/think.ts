@@ -27,7 +27,7 @@ export async function measureThink(run: BenchRun): Promise<void> {
       const missed = Number(!result.isPassed);
       figures.add({ row, name: 'thresholds missed', unit: '', better: 'lower', target: 0 }, ours, missed);
       say('looking up what was confirmed');
-      await addAudit(figures, row, system, await readK6Run(result.files));
+      await addAudit(figures, row, ours, system, await readK6Run(result.files));
     }
   });
 }

@@ -9,9 +9,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { writesPerRequest } from '@assessment/api/envelope';
 import { createFolder } from '../../../test/process.ts';
 import { driveLoad, readApiClock } from '../../load.ts';
+import { alternate } from '../alternate.ts';
 import { addAudit } from '../arrival.ts';
-import { addMeasurement, type BenchRun, measureWrk, ours, warm, withSubjects } from '../run.ts';
-import { type System, startSystem } from '../subjects.ts';
+import { addMeasurement, type BenchRun, measureWrk, startSystems, warm, withSubjects } from '../run.ts';
+import type { System } from '../subjects.ts';
 
 const row = 'users' as const;
 const targets = { rate: 6_000, p95: 2_000, p99: 5_000 } as const;
@@ -19,17 +20,20 @@ const auditedConnections = 20;
 
 export async function measureUsers(run: BenchRun): Promise<void> {
   const { scale, say } = run;
-  await withSubjects({ [ours]: startSystem }, async ({ [ours]: system }) => {
-    say('warming');
-    await warm(system, scale);
-    for (let round = 0; round < scale.rounds; round++) {
-      say(`round ${round + 1} of ${scale.rounds}`);
-      await measureRound(run, system);
+  await withSubjects(startSystems(run), async (systems) => {
+    const all = Object.entries(systems);
+    for (const [name, system] of all) {
+      say(`warming ${name}`);
+      await warm(system, scale);
     }
+    await alternate(scale.rounds, all, async ([name, system], round) => {
+      say(`round ${round + 1} of ${scale.rounds}: ${name}`);
+      await measureRound(run, name, system);
+    });
   });
 }
 
-async function measureRound({ scale, figures, say }: BenchRun, system: System): Promise<void> {
+async function measureRound({ scale, figures, say }: BenchRun, name: string, system: System): Promise<void> {
   const { users, usersSeconds } = scale;
   const [baseUrl = ''] = system.urls;
   const beganAt = await readApiClock(baseUrl);
@@ -46,8 +50,8 @@ async function measureRound({ scale, figures, say }: BenchRun, system: System): 
     measureWrk(system, { connections: users, seconds: usersSeconds }),
     driveLoad(load, beganAt),
   ]);
-  addMeasurement(figures, row, ours, measurement, { targets });
+  addMeasurement(figures, row, name, measurement, { targets });
   say(`round: looking up what was confirmed`);
   const confirmed = ((await system.counts()).accepted - before.accepted) / writesPerRequest;
-  await addAudit(figures, row, system, { ...audited, sent: confirmed, confirmed, refused: 0 });
+  await addAudit(figures, row, name, system, { ...audited, sent: confirmed, confirmed, refused: 0 });
 }
