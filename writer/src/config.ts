@@ -1,6 +1,7 @@
 /** The writer's settings: the only reader of its environment. */
 import { envelopeWritesMax } from '@assessment/api/envelope';
 import { integer, port, sharedVariables } from '@assessment/api/environment';
+import { recordsMax } from '@assessment/api/record-document';
 import { z } from 'zod';
 
 const mebibyte = 1024 * 1024;
@@ -26,6 +27,13 @@ export const configSchema = z.object({
   BATCH_AGE_MAX_MS: integer(20, { min: 0, max: 60_000 }),
   /** Of MongoDB's 10 write tickets; the sum over all replicas has to stay within them. */
   WRITE_CONCURRENCY: integer(2, { min: 1, max: 10 }),
+  /**
+   * Documents that MongoDB refuses for what they hold, one after the other with none stored in between, until no refusal
+   * is believed any more. Twice what one request holds, so that no single caller stops the dead letters; and with fewer
+   * a poison document on an idle system is not held for ever. A change that makes MongoDB refuse everything sends fewer
+   * than this to the dead letters.
+   */
+  REFUSED_IN_A_ROW_MAX: integer(2 * recordsMax, { min: 1, max: 1_000_000 }),
   /** How long a drain may take before the process gives up and exits 1; leases then pass to others. */
   DRAIN_TIMEOUT_MS: integer(20_000, { min: 100, max: 300_000 }),
 });

@@ -2,10 +2,14 @@
  * Sends what cannot be stored to the dead-letter topic, whole and with its reason, and waits for the
  * confirmation. The broker's own dead-letter policy is not used: it counts deliveries, so in a long
  * MongoDB outage it would move good envelopes.
+ *
+ * A letter that is not confirmed waits with its lease, in the waiting room that bounds such leases, and is sent again:
+ * one letter after a growing pause, and all that wait once one is confirmed. What finds no room goes back to the broker.
  */
-import { setTimeout as pause } from 'node:timers/promises';
 import { attributeBytesMax } from '@assessment/api/pubsub';
 import { Abandoned, orAbandoned } from './abandoned.ts';
+import { createProbes } from './probes.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What is needed of a message to pass it on. */
 export interface DeadMessage {
@@ -28,8 +32,28 @@ export interface DeadLetterOptions {
   subscription: string;
   /** Resolves when the broker has confirmed. */
   send: (letter: DeadLetter) => Promise<unknown>;
+  room: WaitingRoom;
   signal: AbortSignal;
-  onRetry?: (error: unknown) => void;
+  /** A letter was not confirmed, where the one before was. */
+  onUnconfirmed?: (error: unknown) => void;
+  /** A letter was confirmed, where the one before was not. */
+  onConfirmed?: () => void;
+}
+
+export interface DeadLetters {
+  /**
+   * Resolves when the broker has confirmed.
+   * @throws NoRoom when it does not confirm, and there is no room for one more message that waits
+   * @throws Abandoned when the process stops, or the waiting room is closed, before that
+   */
+  send(message: DeadMessage, reason: string): Promise<void>;
+  /** Messages that wait to be sent again. */
+  waitingCount(): number;
+}
+
+/** A message has to go back to the broker, because too many wait already. */
+export class NoRoom extends Error {
+  override name = 'NoRoom';
 }
 
 /**
@@ -38,40 +62,62 @@ export interface DeadLetterOptions {
  */
 const dataBytesMax = 9 * 1024 * 1024;
 
-/** As long as a dead-letter topic is missing nothing is acknowledged, and once in this long is enough to ask. */
-const pauseMs = 5_000;
-
-export function createDeadLetter(options: DeadLetterOptions) {
-  /** @throws Abandoned when `signal` was aborted before the broker confirmed. */
-  return async function deadLetter(message: DeadMessage, reason: string): Promise<void> {
-    const requestIds = message.attributes?.requestIds;
-    const attributes = {
-      ...(requestIds === undefined ? {} : { requestIds }),
-      reason: cut(reason),
-      subscription: options.subscription,
-      messageId: message.id,
-      publishTime: message.publishTime.toISOString(),
-    };
-    const count = Math.ceil(message.data.length / dataBytesMax);
-    if (count <= 1) return sendUntilConfirmed({ data: message.data, attributes });
-    for (let part = 1; part <= count; part++) {
-      const data = message.data.subarray((part - 1) * dataBytesMax, part * dataBytesMax);
-      await sendUntilConfirmed({ data, attributes: { ...attributes, part: `${part}/${count}` } });
-    }
-  };
+export function createDeadLetters(options: DeadLetterOptions): DeadLetters {
+  const { room, signal } = options;
+  const probes = createProbes();
+  let waitingCount = 0;
+  let isConfirming = true;
 
   async function sendUntilConfirmed(letter: DeadLetter): Promise<void> {
-    for (;;) {
+    const bytes = letter.data.length;
+    while (!(await isConfirmed(letter))) {
+      if (!room.enter(bytes)) throw new NoRoom('too many messages wait for the dead-letter topic');
+      waitingCount++;
       try {
-        await orAbandoned(options.signal, () => options.send(letter));
-        return;
-      } catch (error) {
-        if (error instanceof Abandoned) throw error;
-        options.onRetry?.(error);
+        await probes.wait(room.signal());
+      } finally {
+        waitingCount--;
+        room.leave(bytes);
       }
-      await pause(pauseMs, undefined, { signal: options.signal }).catch(() => {});
     }
   }
+
+  async function isConfirmed(letter: DeadLetter): Promise<boolean> {
+    // As long as letters wait in a full room, one more publish would fail like theirs.
+    if (waitingCount > 0 && room.isFull()) return false;
+    try {
+      await orAbandoned(signal, () => options.send(letter));
+    } catch (error) {
+      if (error instanceof Abandoned) throw error;
+      if (isConfirming) options.onUnconfirmed?.(error);
+      isConfirming = false;
+      return false;
+    }
+    if (!isConfirming) options.onConfirmed?.();
+    isConfirming = true;
+    probes.succeeded();
+    return true;
+  }
+
+  return {
+    async send(message, reason) {
+      const requestIds = message.attributes?.requestIds;
+      const attributes = {
+        ...(requestIds === undefined ? {} : { requestIds }),
+        reason: cut(reason),
+        subscription: options.subscription,
+        messageId: message.id,
+        publishTime: message.publishTime.toISOString(),
+      };
+      const count = Math.ceil(message.data.length / dataBytesMax);
+      if (count <= 1) return sendUntilConfirmed({ data: message.data, attributes });
+      for (let part = 1; part <= count; part++) {
+        const data = message.data.subarray((part - 1) * dataBytesMax, part * dataBytesMax);
+        await sendUntilConfirmed({ data, attributes: { ...attributes, part: `${part}/${count}` } });
+      }
+    },
+    waitingCount: () => waitingCount,
+  };
 }
 
 /** At most `attributeBytesMax` bytes of UTF-8, and never empty. */

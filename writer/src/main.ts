@@ -16,15 +16,20 @@ import { startTracing } from '@assessment/api/tracing';
 import closeWithGrace from 'close-with-grace';
 import express from 'express';
 import { createBulkWriter } from './bulk-writer.ts';
+import { createCircuitBreaker } from './circuit-breaker.ts';
 import { configSchema } from './config.ts';
-import { createDeadLetter } from './dead-letter.ts';
+import { createDeadLetters } from './dead-letter.ts';
 import { createMetrics } from './metrics.ts';
 import { createReadModelUpdater, seedReadModel } from './read-model.ts';
 import { createSubscriber, type Subscriber } from './subscriber.ts';
+import { createWaitingRoom } from './waiting-room.ts';
 import { createWriter } from './writer.ts';
 
 /** Probes, Prometheus and a few people; far more than they need, and 10 MB at most. */
 const connectionsMax = 1_000;
+
+/** Share of the leases that may wait for a remedy: as much is always left for good writes. */
+const waitingShare = 0.5;
 
 /** A dead letter waits for the broker as long as the client does; it is tried again by dead-letter.ts. */
 const deadLetterTimeoutMs = 10_000;
@@ -48,8 +53,16 @@ const readModel = readModelCollection(database);
 const pubsub = createPubSub(config);
 const deadLetterTopic = openTopic(pubsub, names.deadLetterTopic, { timeoutMs: deadLetterTimeoutMs });
 
+const breaker = createCircuitBreaker({
+  refusedMax: config.REFUSED_IN_A_ROW_MAX,
+  onOpened(refusedCount, cause) {
+    logger.error({ refusedCount, cause }, 'MongoDB refuses every document; refused envelopes wait, leased');
+  },
+  onClosed: () => logger.error('MongoDB stores documents again; envelopes that wait are stored'),
+});
 const bulkWriter = createBulkWriter(records, {
   concurrency: config.WRITE_CONCURRENCY,
+  breaker,
   signal: stopping.signal,
   onStored({ writes, insertedCount, seconds }) {
     metrics.storeDuration.observe(seconds);
@@ -66,14 +79,25 @@ const readModelUpdater = createReadModelUpdater(readModel, {
   run: bulkWriter.run,
   onFailed: (error) => logger.debug({ err: error }, 'read model not updated; it will be'),
 });
+const room = createWaitingRoom({
+  messagesMax: Math.ceil(config.LEASED_MESSAGES_MAX * waitingShare),
+  bytesMax: Math.ceil(config.LEASED_BYTES_MAX * waitingShare),
+});
+const deadLetters = createDeadLetters({
+  subscription: names.subscription,
+  send: (message) => deadLetterTopic.publishMessage(message),
+  room,
+  signal: stopping.signal,
+  onUnconfirmed(error) {
+    logger.error({ err: error }, 'the dead-letter topic does not confirm; dead letters wait, leased');
+  },
+  onConfirmed: () => logger.warn('the dead-letter topic confirms again; dead letters that wait are sent'),
+});
 const writer = createWriter({
   bulkWriter,
-  deadLetter: createDeadLetter({
-    subscription: names.subscription,
-    send: (message) => deadLetterTopic.publishMessage(message),
-    signal: stopping.signal,
-    onRetry: (error) => logger.error({ err: error }, 'dead letter not confirmed; its lease is kept'),
-  }),
+  breaker,
+  deadLetters,
+  room,
   batch: {
     writesMax: config.BATCH_WRITES_MAX,
     bytesMax: config.BATCH_BYTES_MAX,
@@ -109,6 +133,16 @@ metrics.watch('writer_mongodb_operations_limit', 'The most of these writes at on
 });
 metrics.watch('writer_mongodb_operations_waiting', 'Operations that wait for their turn.', () => {
   return bulkWriter.operations().waiting;
+});
+
+metrics.watch('writer_breaker_open', 'Whether MongoDB refuses every document: 1 or 0.', () => {
+  return Number(breaker.isOpen());
+});
+metrics.watch('writer_envelopes_held', 'Envelopes that wait because MongoDB refuses every document.', () => {
+  return writer.heldCount();
+});
+metrics.watch('writer_dead_letters_waiting', 'Envelopes that the dead-letter topic does not take.', () => {
+  return deadLetters.waitingCount();
 });
 
 let subscriber: Subscriber | undefined;

@@ -4,17 +4,27 @@
  * Codes and their names: https://www.mongodb.com/docs/manual/reference/error-codes/, and with their categories
  * https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
  */
+import { MongoBulkWriteError, MongoError, MongoInvalidArgumentError } from 'mongodb';
+
+/**
+ * `content`: what the document holds, unless everything is refused (circuit-breaker.ts). `transient`: MongoDB's state.
+ * `unknown`: content once `unknownRefusalTriesMax` tries were answered with it.
+ */
+export type RefusalKind = 'duplicate' | 'content' | 'transient' | 'unknown';
 
 const duplicateKeyCodes: ReadonlySet<number> = new Set([
   11000, // DuplicateKey
   11001, // the same, of an update
 ]);
 
-/** The index in a duplicate key's message, `E11000 duplicate key error collection: a.b index: _id_ dup key: …`. */
-const indexPattern = / index: (?:\S+\$)?(\S+)/;
+/**
+ * MongoDB's own text for a duplicate `_id`, before and since 3.2: `E11000 duplicate key error index: a.b.$_id_ dup key: …`
+ * and `E11000 duplicate key error collection: a.b index: _id_ dup key: …`.
+ */
+const duplicateIdPattern = /^E11000 duplicate key error (?:collection: \S+ )?index: (?:\S+\$)?_id_(?: |$)/;
 
 /** Refusals of a document for what it holds: no later try will pass. */
-const poisonCodes: ReadonlySet<number> = new Set([
+const contentCodes: ReadonlySet<number> = new Set([
   2, // BadValue
   9, // FailedToParse
   14, // TypeMismatch
@@ -23,9 +33,27 @@ const poisonCodes: ReadonlySet<number> = new Set([
   52, // DollarPrefixedFieldName
   53, // InvalidIdField
   55, // InvalidDBRef
+  56, // EmptyFieldName
   57, // DottedFieldName
+  61, // ShardKeyNotFound: the document has no shard key
+  116, // DocTooLargeForCapped
   121, // DocumentValidationFailure
+  171, // CannotIndexParallelArrays
+  241, // ConversionFailure, in the expression of a validator
+  357, // InvalidBSONType
+  378, // NonConformantBSON
   10334, // BSONObjectTooLarge
+  13026, // of a 2d index: no pair of coordinates
+  13027, // of a 2d index: a point out of its bounds
+  13067, // of a 2d index: an empty field
+  13068, // of a 2d index: one coordinate
+  16675, // of a text index: an array before its text
+  16755, // of a 2dsphere index: no geometry
+  16756, // the same, malformed
+  16766, // of a hashed index: an array
+  16804, // of a 2d index: an array of something else than locations
+  17261, // of a text index: a language that is no string
+  17262, // of a text index: a language that it does not know
   17280, // KeyTooLong, of an index
 ]);
 
@@ -50,6 +78,7 @@ const transientCodes: ReadonlySet<number> = new Set([
   50, // MaxTimeMSExpired
   64, // WriteConcernTimeout
   70, // ShardNotFound
+  75, // WriteConcernLegacyOK
   79, // UnknownReplWriteConcern
   82, // NoProgressMade
   83, // RemoteResultsUnavailable
@@ -69,37 +98,66 @@ const transientCodes: ReadonlySet<number> = new Set([
   146, // ExceededMemoryLimit
   149, // NoConfigPrimary
   150, // StaleEpoch
+  172, // TransportSessionClosed
+  175, // QueryPlanKilled
+  176, // FileOpenFailed
   189, // PrimarySteppedDown
   199, // ReplicaSetMonitorRemoved
   202, // NetworkInterfaceExceededTimeLimit
   203, // ShardingStateNotInitialized
+  204, // TimeProofMismatch
+  205, // ClusterTimeFailsRateLimiter
+  206, // NoSuchSession
   208, // TooManyLocks
+  209, // StaleClusterTime
+  210, // CannotVerifyAndSignLogicalTime
   211, // KeyNotFound, with which cluster times are signed
   214, // AuthenticationRestrictionUnmet
   215, // DatabaseDropPending
   216, // ElectionInProgress
   227, // CannotImplicitlyCreateCollection
+  230, // DNSHostNotFound
+  231, // DNSProtocolError
+  237, // CursorKilled
+  239, // SnapshotTooOld
   246, // SnapshotUnavailable
   249, // StaleDbVersion
   250, // StaleChunkHistory
+  261, // TooManyLogicalSessions
   262, // ExceededTimeLimit
   264, // TooManyFilesOpen
+  267, // PreparedTransactionInProgress
   272, // MigrationConflict
   279, // ClientDisconnect
+  281, // TransactionCoordinatorSteppingDown
+  290, // TransactionExceededLifetimeLimitSeconds
   301, // DataCorruptionDetected
   303, // SplitHorizonChange
+  308, // CurrentConfigNotCommittedYet
+  310, // PeriodicJobIsStopped
   314, // ObjectIsBusy
   317, // ConnectionPoolExpired
   319, // MovePrimaryInProgress
+  333, // ServiceExecutorInShutdown
+  334, // MechanismUnavailable, of authentication
+  338, // ReshardCollectionInProgress
+  342, // ReshardingCriticalSectionTimeout
   343, // ShardCannotRefreshDueToLocksHeld
+  354, // LoadBalancerSupportMismatch
   355, // InterruptedDueToStorageChange
+  358, // InternalTransactionNotSupported
   365, // TemporarilyUnavailable: the cache is full
   371, // UserWritesBlocked
+  372, // CloseConnectionForShutdownCommand
   384, // ConnectionError
   391, // ReauthenticationRequired
+  398, // StreamTerminated
   402, // ResourceExhausted
+  404, // LDAPRoleAcquisitionError
   406, // MigrationBlockingOperationCoordinatorCleaningUp
   407, // PooledConnectionAcquisitionExceededTimeLimit
+  412, // UpdatesStillPending
+  414, // AddOrRemoveShardInProgress
   433, // AdmissionQueueOverflow
   449, // RateLimitExceeded
   450, // PooledConnectionAcquisitionRejected
@@ -119,28 +177,65 @@ const transientCodes: ReadonlySet<number> = new Set([
   13435, // NotPrimaryNoSecondaryOk
   13436, // NotPrimaryOrSecondary
   14031, // OutOfDiskSpace
+  16500, // TooManyRequests, of Cosmos DB: the request units of this second are used up
   46841, // ClientMarkedKilled
   50915, // BackupCursorOpenConflictWithCheckpoint
+  56846, // ConfigServerUnreachable
   91331, // RetriableRemoteCommandFailure
   10045600, // InterruptedDueToFCVChange
 ]);
 
 /**
- * Tries of a document that is refused with a code in neither table. Enough to outlast a hiccup; then it
- * goes to the dead-letter topic with the code, which is no loss, and does not hold a lease for ever.
+ * Answers with one code in neither table before it counts as content. Enough to outlast a hiccup; and the document does
+ * not hold a lease for ever. Other codes and failures of the network in between do not count.
  */
 export const unknownRefusalTriesMax = 5;
 
+export function classifyCode(code: number): RefusalKind {
+  if (duplicateKeyCodes.has(code)) return 'duplicate';
+  if (contentCodes.has(code)) return 'content';
+  return transientCodes.has(code) ? 'transient' : 'unknown';
+}
+
 /**
- * A duplicate `_id` is `stored`: ids are made once, so it is the redelivery of a write that is there.
- * A duplicate of another unique key, which somebody may have put on the collection, is another document.
+ * Whether the message of a duplicate key says that it is the `_id`. False does not say that it is another: Cosmos DB
+ * writes "Failed _id or unique index constraint.", and the driver drops `keyPattern` and `keyValue`.
  */
-export function classifyRefusal(code: number, message = ''): 'stored' | 'poison' | 'transient' | 'unknown' {
-  if (duplicateKeyCodes.has(code)) {
-    const index = indexPattern.exec(message)?.[1];
-    return index === undefined || index === '_id_' ? 'stored' : 'poison';
+export function isDuplicateId(message: string): boolean {
+  return duplicateIdPattern.test(message);
+}
+
+/** What refused a whole bulkWrite. */
+export interface CommandRefusal {
+  kind: RefusalKind;
+  code?: number;
+  /** A code or the name of an error, without anything that a document holds. */
+  cause: string;
+  message: string;
+}
+
+/** @param thrown by a bulkWrite that has no answer for single documents */
+export function classifyCommand(thrown: unknown): CommandRefusal {
+  // What is thrown between two commands of a bulkWrite comes wrapped.
+  const isWrapped = thrown instanceof MongoBulkWriteError && thrown.errorResponse instanceof Error;
+  const error = isWrapped ? thrown.errorResponse : thrown;
+  const message = error instanceof Error ? error.message : String(error);
+  if (thrown instanceof MongoBulkWriteError && thrown.result?.getWriteConcernError() !== undefined) {
+    return { kind: 'transient', cause: 'write concern', message };
   }
-  if (poisonCodes.has(code)) return 'poison';
-  if (transientCodes.has(code)) return 'transient';
-  return 'unknown';
+  if (error instanceof MongoError && !(error instanceof MongoInvalidArgumentError)) {
+    const { code } = error;
+    if (typeof code !== 'number') return { kind: 'transient', cause: error.name, message };
+    return { kind: classifyCode(code), code, cause: `MongoDB error ${code}`, message };
+  }
+  const cause = error instanceof Error ? error.name : typeof error;
+  return { kind: isOfSystem(error) ? 'transient' : 'content', cause, message };
+}
+
+/** Whether the system, the network or TLS failed, however deep it is wrapped: `ENOTFOUND`, `CERT_HAS_EXPIRED`. */
+function isOfSystem(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if ('syscall' in error || isOfSystem(error.cause)) return true;
+  // A TypeError or RangeError with a code is of an argument: `ERR_OUT_OF_RANGE`.
+  return 'code' in error && !(error instanceof TypeError) && !(error instanceof RangeError);
 }

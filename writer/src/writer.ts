@@ -2,9 +2,14 @@
  * The way of an envelope through the writer: leased → read → batched → its writes made and stored → acknowledged.
  *
  * Each message ends in exactly one of three ways. `ack`: all its writes are stored and journaled, or it is
- * confirmed in the dead-letter topic. `nack`: the process is stopping, another writer gets it. Neither,
- * when the process dies: the lease runs out, and the broker delivers it again.
+ * confirmed in the dead-letter topic. `nack`: the process is stopping, or too many messages wait already, and the broker
+ * delivers it again. Neither, when the process dies: the lease runs out, and the broker delivers it again.
+ *
+ * An envelope with a write that is held (bulk-writer.ts) waits in the waiting room, as messages do that the dead-letter
+ * topic does not take. What finds no room there is given back after a pause. Of those that wait no documents are kept,
+ * they are made again of the envelope.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   type ReadableEnvelope,
   readEnvelope,
@@ -13,8 +18,11 @@ import {
 } from '@assessment/api/envelope';
 import { Abandoned } from './abandoned.ts';
 import { type Batcher, createBatcher, type FlushReason, type LeasedEnvelope } from './batcher.ts';
-import type { BulkWriter, Refusal } from './bulk-writer.ts';
-import type { DeadMessage } from './dead-letter.ts';
+import type { BulkWriter } from './bulk-writer.ts';
+import type { CircuitBreaker } from './circuit-breaker.ts';
+import { type DeadLetters, type DeadMessage, NoRoom } from './dead-letter.ts';
+import type { Outcome } from './round.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What the writer needs of a message of the client library. */
 interface LeasedMessage extends DeadMessage {
@@ -27,7 +35,9 @@ export const outcomes = ['stored', 'dead_letter', 'returned'] as const;
 
 export interface WriterOptions {
   bulkWriter: Pick<BulkWriter, 'store'>;
-  deadLetter: (message: DeadMessage, reason: string) => Promise<void>;
+  breaker: Pick<CircuitBreaker, 'untilNextTry'>;
+  deadLetters: Pick<DeadLetters, 'send'>;
+  room: WaitingRoom;
   batch: { writesMax: number; bytesMax: number; ageMaxMs: number };
   onBatch?: (writes: number, reason: FlushReason) => void;
   /** Told of each batch before it is stored; what it returns is called afterwards. */
@@ -37,12 +47,25 @@ export interface WriterOptions {
 
 export interface Writer {
   receive(message: LeasedMessage): void;
-  /** Hands on the batch that is being collected and resolves when every received message is settled. */
+  /**
+   * Hands on the batch that is being collected and resolves when every received message is settled. What waits for a
+   * remedy is given back at once.
+   */
   drain(): Promise<void>;
+  /** Envelopes that wait because MongoDB refuses everything. */
+  heldCount(): number;
 }
+
+/**
+ * Before a message for which there is no room is given back: the broker may deliver it again at once, and with nothing
+ * but such messages a writer then takes as many in a second as it may lease.
+ */
+const returnPauseMs = 1_000;
 
 export function createWriter(options: WriterOptions): Writer {
   const underWay = new Set<Promise<void>>();
+  let heldCount = 0;
+  let drainCount = 0;
   const batcher: Batcher<LeasedMessage> = createBatcher({
     ...options.batch,
     onBatch(batch, writes, reason) {
@@ -70,8 +93,23 @@ export function createWriter(options: WriterOptions): Writer {
     batcher.add({ envelope, bytes: message.data.length, message });
   }
 
+  /** Until none of its envelopes is held any more. */
   async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], count: number): Promise<void> {
-    let refusals: Refusal[];
+    let heldSince: number | undefined;
+    for (let pending = batch; pending.length > 0; ) {
+      const outcome = await storeOnce(pending, count, heldSince);
+      if (!outcome) return;
+      ({ heldSince } = outcome);
+      pending = await whileHeld(outcome.held);
+    }
+  }
+
+  /** Settles all but those that are held; undefined when all were given back. */
+  async function storeOnce(
+    batch: LeasedEnvelope<LeasedMessage>[],
+    count: number,
+    since: number | undefined,
+  ): Promise<{ held: LeasedEnvelope<LeasedMessage>[]; heldSince: number } | undefined> {
     const writesOf: Write[][] = [];
     // When it is the batch's turn: packed writes take 275 bytes, and as documents about 1 kB, which the collector moves.
     function* makeWrites() {
@@ -85,41 +123,78 @@ export function createWriter(options: WriterOptions): Writer {
       batch.map(({ message }) => message),
       count,
     );
+    let outcome: Outcome;
     try {
-      refusals = await options.bulkWriter.store(makeWrites());
+      outcome = await options.bulkWriter.store(makeWrites(), since);
       onEnded?.();
     } catch (error) {
       onEnded?.(error);
       for (const { message } of batch) giveBack(message);
-      if (error instanceof Abandoned) return;
+      if (error instanceof Abandoned) return undefined;
       throw error;
     }
+    const unsettled = new Set(outcome.held);
     const reasons = new Map(
-      refusals.map(({ write, reason }) => [write, `${write._id.toHexString()}: ${reason}`]),
+      outcome.refusals.map(({ write, reason }) => [write, `${write._id.toHexString()}: ${reason}`]),
     );
-    const poison: Promise<void>[] = [];
-    for (const [index, { message }] of batch.entries()) {
-      const refused = reasons.size > 0 ? (writesOf[index] ?? []).filter((write) => reasons.has(write)) : [];
-      if (refused.length === 0) {
-        message.ack();
-        options.onSettled?.('stored', message);
-      } else {
-        poison.push(sendToDeadLetter(message, refused.map((write) => reasons.get(write)).join('; ')));
-      }
+    const held = batch.filter((leased, index) => {
+      const writes = unsettled.size + reasons.size > 0 ? (writesOf[index] ?? []) : [];
+      // Its refused writes are refused again then, and told together.
+      if (writes.some((write) => unsettled.has(write))) return true;
+      settle(leased.message, writes.map((write) => reasons.get(write)).filter(isText));
+      return false;
+    });
+    return { held, heldSince: outcome.heldSince };
+  }
+
+  function settle(message: LeasedMessage, reasons: string[]): void {
+    if (reasons.length > 0) {
+      track(sendToDeadLetter(message, reasons.join('; ')));
+      return;
     }
-    await Promise.all(poison);
+    message.ack();
+    options.onSettled?.('stored', message);
+  }
+
+  /** Returns those that may be stored again now. */
+  async function whileHeld(batch: LeasedEnvelope<LeasedMessage>[]): Promise<LeasedEnvelope<LeasedMessage>[]> {
+    const { room } = options;
+    const held = batch.filter(({ message, bytes }) => {
+      const isIn = room.enter(bytes);
+      if (!isIn) track(giveBackLater(message));
+      return isIn;
+    });
+    if (held.length === 0) return held;
+    heldCount += held.length;
+    try {
+      await options.breaker.untilNextTry(room.signal());
+      return held;
+    } catch (error) {
+      for (const { message } of held) giveBack(message);
+      if (error instanceof Abandoned) return [];
+      throw error;
+    } finally {
+      heldCount -= held.length;
+      for (const { bytes } of held) room.leave(bytes);
+    }
   }
 
   async function sendToDeadLetter(message: LeasedMessage, reason: string): Promise<void> {
     try {
-      await options.deadLetter(message, reason);
+      await options.deadLetters.send(message, reason);
     } catch (error) {
+      if (error instanceof NoRoom) return giveBackLater(message);
       giveBack(message);
       if (error instanceof Abandoned) return;
       throw error;
     }
     message.ack();
     options.onSettled?.('dead_letter', message);
+  }
+
+  async function giveBackLater(message: LeasedMessage): Promise<void> {
+    await pause(returnPauseMs, undefined, { signal: options.room.signal() }).catch(() => {});
+    giveBack(message);
   }
 
   function giveBack(message: LeasedMessage): void {
@@ -130,8 +205,16 @@ export function createWriter(options: WriterOptions): Writer {
   return {
     receive,
     async drain() {
+      drainCount++;
+      options.room.close();
       batcher.drain();
       while (underWay.size > 0) await Promise.all(underWay);
+      if (--drainCount === 0) options.room.open();
     },
+    heldCount: () => heldCount,
   };
+}
+
+function isText(reason: string | undefined): reason is string {
+  return reason !== undefined;
 }

@@ -8,7 +8,9 @@ import type { Message } from '@google-cloud/pubsub';
 import type { Collection } from 'mongodb';
 import { z } from 'zod';
 import { type BulkWriter, createBulkWriter } from '../../../writer/src/bulk-writer.ts';
+import { createCircuitBreaker } from '../../../writer/src/circuit-breaker.ts';
 import { createSubscriber } from '../../../writer/src/subscriber.ts';
+import { createWaitingRoom } from '../../../writer/src/waiting-room.ts';
 import { createWriter, type Writer } from '../../../writer/src/writer.ts';
 
 interface Faults {
@@ -24,14 +26,20 @@ export function startMutant(faults: Faults): void {
   const config = readEnvironmentOrExit(z.object(sharedVariables));
   const mongo = createMongoClient(config.MONGODB_URI, { appName: 'mutant', poolSizeMax: 3 });
   const records = openDatabase(mongo, config.MONGODB_URI).collection<Write>(names.collection);
-  const bulkWriter = createBulkWriter(records, { concurrency: 2, signal: new AbortController().signal });
+  const breaker = createCircuitBreaker({ refusedMax: 100 });
+  const { signal } = new AbortController();
+  const bulkWriter = createBulkWriter(records, { concurrency: 2, breaker, signal });
   const writer = createWriter({
     bulkWriter: {
       store: (writes) => faults.store?.([...writes], bulkWriter, records) ?? bulkWriter.store(writes),
     },
-    async deadLetter(message, reason) {
-      throw new Error(`message ${message.id} is poison: ${reason}`);
+    breaker,
+    deadLetters: {
+      async send(message, reason) {
+        throw new Error(`message ${message.id} is poison: ${reason}`);
+      },
     },
+    room: createWaitingRoom({ messagesMax: 1_000, bytesMax: 12 * 1024 * 1024 }),
     batch: { writesMax: 1_000, bytesMax: 4 * 1024 * 1024, ageMaxMs: 20 },
   });
   createSubscriber(createPubSub(config), names.subscription, {
