@@ -269,6 +269,22 @@ test('delivers a large message again although small ones wait that would take it
   assert.match(puller.delivered[8]?.text ?? '', /^6 /);
 });
 
+test('delivers the backlog in turns with messages that are nacked again and again', async (context) => {
+  const { broker, publish, ack } = await setUp(context);
+  await publish(...Array.from({ length: 20 }, (): [string] => ['poison']), ['good'], ['good']);
+  const puller = new Puller(broker, 4);
+  broker.subscriptions.get(name).addConsumer(puller);
+  const good: Delivered[] = [];
+  for (let count = 0; good.length < 2; count++) {
+    await until(() => puller.delivered.length > count);
+    const one = puller.delivered[count] as Delivered;
+    if (one.text === 'poison') nack(broker, [one]);
+    else good.push(one);
+    assert.ok(count < 100, 'the backlog has no turn');
+  }
+  assert.deepEqual(await ack(good), ['ok', 'ok']);
+});
+
 test('counts with what a stream has outstanding a message that it extends after its deadline', async (context) => {
   const retryPolicy = { minimumBackoffMs: 1_000, maximumBackoffMs: 1_000 };
   const { broker, clock, publish, ack } = await setUp(context, { retryPolicy });

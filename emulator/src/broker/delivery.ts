@@ -1,5 +1,6 @@
 /**
- * Hands a subscription's messages to its consumers: first what is to be delivered again, then the backlog.
+ * Hands a subscription's messages to its consumers: what is to be delivered again and the backlog in turns, a message of
+ * each, so that messages which nobody can settle, and which come back at once, do not keep the rest from being delivered.
  *
  * It runs while there is something to deliver and somebody who wants it, reads the log a window at a time, and stops
  * otherwise: nothing polls. Every change that could make it go on calls `wake()`. Reads are the only waits; after
@@ -49,6 +50,8 @@ export class Delivery {
   #attempts: [sequence: number, attempts: number][] = [];
   /** Consumers that took something since the last flush. */
   #touched = new Set<Consumer>();
+  /** A message was delivered again: the next is of the backlog. */
+  #isBacklogsTurn = false;
   #isRunning = false;
   #isWoken = false;
 
@@ -98,7 +101,7 @@ export class Delivery {
     try {
       while (this.#isWoken) {
         this.#isWoken = false;
-        while ((await this.#deliverReady()) || (await this.#deliverBacklog())) {
+        while (await this.#deliverSome()) {
           // until neither has anything that a consumer wants
         }
         this.#flush();
@@ -109,6 +112,21 @@ export class Delivery {
       this.#windows.release();
       this.#isRunning = false;
     }
+  }
+
+  /** @returns whether to go on. */
+  async #deliverSome(): Promise<boolean> {
+    if (this.#isBacklogsTurn && this.#hasRoomForReady() && (await this.#deliverBacklog())) return true;
+    this.#isBacklogsTurn = false;
+    if (await this.#deliverReady()) return true;
+    // It waits for room, and goes first.
+    return !this.#ready.first && this.#deliverBacklog();
+  }
+
+  /** Not while the first of what is to be delivered again waits for room that the backlog would take. */
+  #hasRoomForReady(): boolean {
+    const { first } = this.#ready;
+    return !first || this.turns.next(first.bytes) !== undefined;
   }
 
   /** @returns whether to go on. If not, nothing is ready, or nobody has room for the first. */
@@ -134,6 +152,7 @@ export class Delivery {
       }
       this.#ready.pop();
       this.#deliverAgain(lease, consumer, window);
+      if (this.#isBacklogsTurn) return true;
     }
     return false;
   }
@@ -156,6 +175,7 @@ export class Delivery {
       return;
     }
     this.#give(lease, consumer, window, at);
+    this.#isBacklogsTurn = true;
     // Lets the next of the key follow.
     if (queue?.next) this.redeliver(queue.next);
   }
@@ -164,8 +184,6 @@ export class Delivery {
   async #deliverBacklog(): Promise<boolean> {
     const { progress, topic, leases } = this.#deps;
     const windows = this.#windows;
-    // It waits for room, and goes first.
-    if (this.#ready.first) return false;
     const cursor = progress.skipDone();
     if (cursor > topic.visible || !this.turns.next(0) || !leases.hasRoomFor(this)) return false;
     const window = windows.backlogAt(cursor);
@@ -177,6 +195,11 @@ export class Delivery {
       const sequence = window.sequences[windows.position] ?? 0;
       if (sequence > topic.visible) break;
       if (sequence >= progress.cursor && !this.#deliverFirst(sequence, window)) return false;
+      // Then what is to be delivered again has the turn.
+      if (this.#ready.first && !this.#isBacklogsTurn) {
+        windows.position++;
+        return true;
+      }
       if (!leases.hasRoomFor(this)) return false;
     }
     progress.passGap(Math.min(window.next, topic.visible + 1));
@@ -218,6 +241,7 @@ export class Delivery {
 
   #give(lease: Lease, consumer: Consumer, window: MessageWindow, at: number): void {
     const { leases, clock, nextGeneration } = this.#deps;
+    this.#isBacklogsTurn = false;
     leases.handOut(lease, consumer, nextGeneration(), clock.elapsed() + consumer.ackDeadlineMs());
     this.noteAttempts(lease);
     this.#touched.add(consumer);
