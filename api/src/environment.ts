@@ -2,9 +2,8 @@
  * The environment variables that every process shares, and the one way in which
  * any process reads its own: checked by zod at the start, all bad ones named at once.
  */
-import { MongoClient } from 'mongodb';
 import { z } from 'zod';
-import { names } from './names.ts';
+import { problemOfUri } from './mongo-uri.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -24,25 +23,6 @@ export function port(fallback: number) {
   return integer(fallback, { min: 0, max: 65_535 });
 }
 
-/** The database that the URI names, or `assessmentdb`. The driver's own default would be `test`. */
-export function databaseName(uri: string): string {
-  const named = /^mongodb(?:\+srv)?:\/\/[^/?]+\/([^/?]+)/.exec(uri)?.[1];
-  return named ? decodeURIComponent(named) : names.database;
-}
-
-/** https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions, on any operating system. */
-const databaseNamePattern = /^[^/\\. "$*<>:|?\0]{1,63}$/;
-
-/** As the driver sees it, which throws for a host or an option that it will not use, and as MongoDB sees names. */
-function isMongoUri(text: string): boolean {
-  try {
-    new MongoClient(text);
-    return databaseNamePattern.test(databaseName(text));
-  } catch {
-    return false;
-  }
-}
-
 function isHostAndPort(text: string): boolean {
   const port = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text)?.[1];
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65_535;
@@ -59,8 +39,9 @@ export function hostAndPort(wants = 'host:port such as 127.0.0.1:3001') {
 export const sharedVariables = {
   MONGODB_URI: z
     .string()
-    .refine(isMongoUri, {
-      error: 'wants a URI that the driver takes, such as mongodb://127.0.0.1:27017/assessmentdb',
+    .superRefine((uri, context) => {
+      const message = problemOfUri(uri);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
     })
     .default('mongodb://127.0.0.1:27017/assessmentdb'),
   PUBSUB_EMULATOR_HOST: hostAndPort(

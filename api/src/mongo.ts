@@ -1,6 +1,6 @@
 /** How every process reaches MongoDB. */
 import { type Db, MongoClient } from 'mongodb';
-import { databaseName } from './environment.ts';
+import { databaseName, writeConcern } from './mongo-uri.ts';
 
 /** Long enough for a slow node's answer, short enough that a stopped one is noticed and tried again. */
 const socketTimeoutMs = 30_000;
@@ -19,6 +19,7 @@ export function createMongoClient(
     maxPoolSize: options.poolSizeMax,
     retryWrites: false,
     retryReads: false,
+    writeConcern: writeConcern(uri),
     serverSelectionTimeoutMS: 2_000,
     connectTimeoutMS: 2_000,
     heartbeatFrequencyMS: 2_000,

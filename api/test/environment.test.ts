@@ -4,11 +4,19 @@ import { configSchema } from '../src/config.ts';
 import { readEnvironment } from '../src/environment.ts';
 
 const bad: [string, string, RegExp][] = [
-  ['MONGODB_URI', 'http://user:secret@host', /wants a URI that the driver takes, such as mongodb:/],
-  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/?foo=bar', /wants a URI/],
-  ['MONGODB_URI', 'mongodb://127.0.0.1:99999', /wants a URI/],
-  ['MONGODB_URI', 'mongodb://u:secret%zz@host', /wants a URI/],
-  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/a%20b', /wants a URI/],
+  ['MONGODB_URI', 'http://user:secret@host', /must be a URI that the driver takes, such as mongodb:/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/?foo=bar', /must be a URI/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:99999', /must be a URI/],
+  ['MONGODB_URI', 'mongodb://u:secret%zz@host', /must be a URI/],
+  ['MONGODB_URI', 'mongodb://127.0.0.1:27017/a%20b', /names a database that MongoDB does not allow/],
+  ['MONGODB_URI', 'mongodb://u:secret@host/?w=0', /has the option `w=0`.* `w` must be 1 or more/],
+  ['MONGODB_URI', 'mongodb://u:secret@host/?journal=false&W=0', /has the option `w=0`/],
+  [
+    'MONGODB_URI',
+    'mongodb://u:secret@host/?w=1&sockettimeoutms=5',
+    /the option `socketTimeoutMS`, .* Leave it out/,
+  ],
+  ['MONGODB_URI', 'mongodb://u:secret@host/?timeoutMS=5', /the option `timeoutMS`/],
   ['PUBSUB_EMULATOR_HOST', 'http://127.0.0.1:8085', /wants host:port/],
   ['PUBSUB_EMULATOR_HOST', '127.0.0.1:99999', /wants host:port/],
   ['PUBSUB_PROJECT_ID', 'No', /wants a Google Cloud project id/],

@@ -92,7 +92,8 @@ export async function createMongoDbLink(targetPort: number): Promise<MongoDbLink
 const offsets = { requestId: 4, responseTo: 8, opCode: 12, sections: 20 } as const;
 const opMsg = 2013;
 
-async function* readMessages(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
+/** The messages of one direction of a connection, each whole. */
+export async function* readMessages(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of chunks) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);

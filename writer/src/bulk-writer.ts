@@ -106,7 +106,7 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
       const result = await inMongoDb(() =>
         records.bulkWrite(
           writes.map((document) => ({ insertOne: { document } })),
-          { ordered: false, writeConcern: { w: 1, journal: true } },
+          { ordered: false },
         ),
       );
       if (result.insertedCount > 0) round.inserted();

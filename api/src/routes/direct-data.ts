@@ -13,7 +13,7 @@ export function createDirectDataRoute(database: Db, readBy: '_id' | 'filter'): R
   return async (_request, response) => {
     const timestamp = new Date();
     const writes = createWrites(timestamp);
-    for (const write of writes) await records.insertOne(write, { writeConcern: { w: 1, journal: true } });
+    for (const write of writes) await records.insertOne(write);
     const ids = [];
     for (let index = 0; index < readsPerRequest; index++) {
       const document = await records.findOne(
