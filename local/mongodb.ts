@@ -6,7 +6,12 @@
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import {
+  closeMongoClient,
+  createMongoClient,
+  openDatabase,
+  ping as pingDatabase,
+} from '@assessment/api/mongo';
 import { names } from '@assessment/api/names';
 import { reasonOf } from '../command-line/reason.ts';
 import type { Child, ChildOptions } from './child.ts';
@@ -123,9 +128,9 @@ async function useGiven(uri: string, terminal: Terminal): Promise<string> {
 async function ping(uri: string): Promise<void> {
   const client = createMongoClient(uri, { appName: 'npm start', poolSizeMax: 1 });
   try {
-    await openDatabase(client, uri).command({ ping: 1 }, { timeoutMS: 2_000 });
+    await pingDatabase(openDatabase(client, uri), 2_000);
   } finally {
-    await client.close();
+    await closeMongoClient(client);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the audit asks MongoDB: one operation at a time, each bounded in what it reads. */
 import type { Write } from '@assessment/api/envelope';
+import { withinDeadline } from '@assessment/api/mongo-deadline';
 import { names } from '@assessment/api/names';
 import { type Db, ObjectId } from 'mongodb';
 
@@ -20,17 +21,15 @@ export function createStoredRecords(database: Db): StoredRecords {
   const records = database.collection<Write>(names.collection);
 
   function count(range: { $gte: ObjectId; $lt?: ObjectId }): Promise<number> {
-    return records.countDocuments({ _id: range }, { timeoutMS: operationTimeoutMs });
+    return withinDeadline(operationTimeoutMs, (bounds) => records.countDocuments({ _id: range }, bounds));
   }
 
   return {
     async findStored(ids) {
-      const stored = await records
-        .find(
-          { _id: { $in: ids.map((id) => new ObjectId(id)) } },
-          { projection: { _id: 1 }, timeoutMS: operationTimeoutMs },
-        )
-        .toArray();
+      const filter = { _id: { $in: ids.map((id) => new ObjectId(id)) } };
+      const stored = await withinDeadline(operationTimeoutMs, (bounds) =>
+        records.find(filter, { projection: { _id: 1 }, ...bounds }).toArray(),
+      );
       return new Set(stored.map(({ _id }) => _id.toHexString()));
     },
     async countFrom(first, last) {

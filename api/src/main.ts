@@ -12,7 +12,7 @@ import type { FailureCode } from './errors.ts';
 import { createKeyedRequests } from './keyed-requests.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
-import { createMongoClient, openDatabase } from './mongo.ts';
+import { closeMongoClient, createMongoClient, openDatabase, ping } from './mongo.ts';
 import { names } from './names.ts';
 import { createTravel, describeRequests } from './origin.ts';
 import { createPublisher } from './publisher.ts';
@@ -92,7 +92,7 @@ const keyedRequests = createKeyedRequests({
 
 const readiness = createReadiness(
   [
-    { name: 'MongoDB', run: () => database.command({ ping: 1 }, { timeoutMS: 1_000 }) },
+    { name: 'MongoDB', run: () => ping(database, 1_000) },
     {
       name: 'Pub/Sub',
       async run() {
@@ -196,7 +196,7 @@ closeWithGrace({ delay: drainMs, logger }, async ({ signal, err }) => {
   await publisher.close();
   await reader.close();
   await backlog.close();
-  await mongo.close();
+  await closeMongoClient(mongo);
   await pubsub.close();
   await tracing?.close();
   logger.info('drained');

@@ -5,14 +5,14 @@
  * and looked up by primary key, so an id is only ever answered for a document that is there, and the cost
  * is the same however large the collection is. While MongoDB is away the last known ids are served.
  * MongoDB sees at most `concurrency` operations at once: one place is the cache's own, so that look-ups
- * of single records, however many, do not make it older; the look-ups share the others.
+ * of single records (record-look-ups.ts), however many, do not make it older; the look-ups share the others.
  */
 import type { Db, ObjectId, WithId } from 'mongodb';
-import pLimit from 'p-limit';
 import type { Write } from './envelope.ts';
-import { ApiError } from './errors.ts';
+import { type Bounds, withinDeadline } from './mongo-deadline.ts';
 import { names } from './names.ts';
 import { readModelCollection } from './read-model.ts';
+import { createRecordLookUps } from './record-look-ups.ts';
 import { createRefresher } from './refresher.ts';
 
 /** Under the promised second, so that a load's own time fits in as well. */
@@ -21,17 +21,8 @@ const refreshIntervalMs = 800;
 /** At most a twentieth of the time is spent in the database for the cache. */
 const refreshTimeShareMax = 0.05;
 
-/** Long enough for a busy node, short enough that a stopped one is told from a slow one. */
+/** The time of each background read. Long enough for a busy node, short enough that a stopped one is told from a slow one. */
 const operationTimeoutMs = 2_000;
-
-/** Look-ups that may wait for their turn; each is answered within `operationTimeoutMs` of its arrival. */
-const lookUpsWaitingMax = 1_000;
-
-/**
- * None, in an object without a prototype. The driver (7.9.0) takes `{}` and looks a document's keys up in it: what
- * an array holds under a key such as `toString` then comes as a Buffer.
- */
-const fieldsAsRaw: Record<string, boolean> = Object.create(null);
 
 interface Snapshot {
   ids: ObjectId[];
@@ -44,8 +35,12 @@ export interface Reader {
   /** Documents in the collection, undefined before MongoDB answered once, and the age of the figure. */
   totalDocuments(): { total: number; ageSeconds: number } | undefined;
   ageSeconds(): number | undefined;
-  /** @throws ApiError `overloaded` or `database_unavailable`. */
+  /** Whether MongoDB answered the last background read; false before the first. */
+  isAnswering(): boolean;
+  /** @throws ApiError `overloaded` or `database_unavailable`, within 2 s. */
   findRecord(id: ObjectId): Promise<WithId<Write> | null>;
+  /** The stored documents among `ids`, in their order. @throws as `findRecord`. */
+  findRecords(ids: readonly ObjectId[]): Promise<WithId<Write>[]>;
   /** Operations in MongoDB and waiting for their turn. */
   operations(): { active: number; waiting: number };
   close(): Promise<void>;
@@ -58,9 +53,10 @@ export function createReader(
 ): Reader {
   const records = database.collection<Write>(names.collection);
   const readModel = readModelCollection(database);
-  const cacheReads = pLimit(1);
-  const lookUps = pLimit(options.concurrency - 1);
+  const lookUps = createRecordLookUps(records, { concurrency: options.concurrency - 1 });
   let isMetadataCountExact: boolean | undefined;
+  let isAnswering = false;
+  let cacheReadsActive = 0;
   let turn = 0;
 
   /**
@@ -69,35 +65,42 @@ export function createReader(
    */
   async function countDocuments(writerTotal: number): Promise<number> {
     isMetadataCountExact ??= !(
-      'secantusVersion' in (await database.command({ buildInfo: 1 }, { timeoutMS: operationTimeoutMs }))
+      'secantusVersion' in (await read((bounds) => database.command({ buildInfo: 1 }, bounds)))
     );
     if (!isMetadataCountExact) return writerTotal;
-    return records.estimatedDocumentCount({ timeoutMS: operationTimeoutMs });
+    return read((bounds) => records.estimatedDocumentCount(bounds));
+  }
+
+  async function read<Value>(operation: (bounds: Bounds) => Promise<Value>): Promise<Value> {
+    cacheReadsActive++;
+    try {
+      return await withinDeadline(operationTimeoutMs, operation);
+    } finally {
+      cacheReadsActive--;
+    }
   }
 
   async function load(): Promise<Snapshot> {
-    const model = await cacheReads(() =>
-      readModel.findOne({ _id: 'records' }, { timeoutMS: operationTimeoutMs }),
+    const model = await read((bounds) => readModel.findOne({ _id: 'records' }, bounds));
+    const newestIds = model?.newestIds ?? [];
+    const stored = await read((bounds) =>
+      records.find({ _id: { $in: newestIds } }, { projection: { _id: 1 }, ...bounds }).toArray(),
     );
-    const stored = await cacheReads(() =>
-      records
-        .find(
-          { _id: { $in: model?.newestIds ?? [] } },
-          { projection: { _id: 1 }, timeoutMS: operationTimeoutMs },
-        )
-        .toArray(),
-    );
-    const totalDocuments = await cacheReads(() => countDocuments(model?.total ?? 0));
+    const totalDocuments = await countDocuments(model?.total ?? 0);
+    isAnswering = true;
     return { ids: stored.map((document) => document._id), totalDocuments };
   }
 
   const snapshot = createRefresher<Snapshot>({
     load,
-    roundTrip: () => database.command({ ping: 1 }, { timeoutMS: operationTimeoutMs }),
+    roundTrip: () => read((bounds) => database.command({ ping: 1 }, bounds)),
     roundTripsPerLoad: 3,
     intervalMs: refreshIntervalMs,
     timeShareMax: refreshTimeShareMax,
-    onFailed: (error) => options.onRefreshFailed?.(error),
+    onFailed(error) {
+      isAnswering = false;
+      options.onRefreshFailed?.(error);
+    },
   });
 
   return {
@@ -112,25 +115,13 @@ export function createReader(
       return value && { total: value.totalDocuments, ageSeconds: snapshot.ageSeconds() ?? 0 };
     },
     ageSeconds: () => snapshot.ageSeconds(),
-    async findRecord(id) {
-      if (lookUps.pendingCount >= lookUpsWaitingMax) {
-        throw new ApiError('overloaded', 'Too many look-ups are waiting for MongoDB. Try again.');
-      }
-      const deadline = performance.now() + operationTimeoutMs;
-      try {
-        return await lookUps(() => {
-          const timeoutMS = Math.floor(deadline - performance.now());
-          if (timeoutMS <= 0) throw new Error('the look-up waited too long for its turn');
-          return records.findOne({ _id: id }, { timeoutMS, fieldsAsRaw });
-        });
-      } catch (cause) {
-        throw new ApiError('database_unavailable', 'MongoDB is not answering. Try again.', { cause });
-      }
+    isAnswering: () => isAnswering,
+    findRecord: async (id) => (await lookUps.find([id]))[0] ?? null,
+    findRecords: lookUps.find,
+    operations() {
+      const { active, waiting } = lookUps.operations();
+      return { active: cacheReadsActive + active, waiting };
     },
-    operations: () => ({
-      active: cacheReads.activeCount + lookUps.activeCount,
-      waiting: cacheReads.pendingCount + lookUps.pendingCount,
-    }),
     close: () => snapshot.close(),
   };
 }

@@ -4,7 +4,7 @@ import { answerErrors } from '@assessment/api/answer-errors';
 import type { Write } from '@assessment/api/envelope';
 import { readEnvironmentOrExit } from '@assessment/api/environment';
 import { createLogger } from '@assessment/api/log';
-import { createMongoClient, openDatabase } from '@assessment/api/mongo';
+import { closeMongoClient, createMongoClient, openDatabase, ping } from '@assessment/api/mongo';
 import { names } from '@assessment/api/names';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import { readModelCollection } from '@assessment/api/read-model';
@@ -148,7 +148,7 @@ metrics.watch('writer_dead_letters_waiting', 'Envelopes that the dead-letter top
 let subscriber: Subscriber | undefined;
 const readiness = createReadiness(
   [
-    { name: 'MongoDB', run: () => database.command({ ping: 1 }, { timeoutMS: 1_000 }) },
+    { name: 'MongoDB', run: () => ping(database, 1_000) },
     {
       name: 'Pub/Sub',
       async run() {
@@ -187,8 +187,7 @@ closeWithGrace({ delay: config.DRAIN_TIMEOUT_MS, logger }, async ({ signal, err 
   clearTimeout(giveUp);
   await readModelUpdater.close();
   await server.close();
-  // One that does not answer would be waited for.
-  if (!stopping.signal.aborted) await mongo.close();
+  await closeMongoClient(mongo);
   await pubsub.close();
   await tracing?.close();
   logger.info('drained');

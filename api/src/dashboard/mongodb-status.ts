@@ -1,6 +1,7 @@
 /** What MongoDB tells of itself, as far as it does: a stand-in leaves some of it out. */
 import type { Db } from 'mongodb';
 import { z } from 'zod';
+import { withinDeadline } from '../mongo-deadline.ts';
 
 export interface MongoDbStatus {
   residentBytes: number | null;
@@ -23,9 +24,8 @@ const statusSchema = z.object({
 
 /** @throws Error when MongoDB does not answer, or does not allow it. */
 export async function readMongoDbStatus(database: Db): Promise<MongoDbStatus> {
-  const answer = await database.command(
-    { serverStatus: 1, metrics: 0, locks: 0, repl: 0 },
-    { timeoutMS: askTimeoutMs },
+  const answer = await withinDeadline(askTimeoutMs, (bounds) =>
+    database.command({ serverStatus: 1, metrics: 0, locks: 0, repl: 0 }, bounds),
   );
   const { mem, wiredTiger } = statusSchema.parse(answer);
   return {

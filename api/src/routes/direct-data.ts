@@ -1,7 +1,11 @@
 import type { RequestHandler } from 'express';
 import { type Db, ObjectId } from 'mongodb';
 import { createWrites, readsPerRequest, type Write } from '../envelope.ts';
+import { withinDeadline } from '../mongo-deadline.ts';
 import { names } from '../names.ts';
+
+/** Of each of the ten round trips. */
+const operationTimeoutMs = 2_000;
 
 /**
  * GET /api/data with WRITE_PATH=direct: ten round trips to MongoDB a request, one after the other. Kept only
@@ -13,12 +17,13 @@ export function createDirectDataRoute(database: Db, readBy: '_id' | 'filter'): R
   return async (_request, response) => {
     const timestamp = new Date();
     const writes = createWrites(timestamp);
-    for (const write of writes) await records.insertOne(write);
+    for (const write of writes) {
+      await withinDeadline(operationTimeoutMs, (bounds) => records.insertOne(write, bounds));
+    }
     const ids = [];
     for (let index = 0; index < readsPerRequest; index++) {
-      const document = await records.findOne(
-        readBy === 'filter' ? { type: 'write', index } : { _id: newestId },
-      );
+      const filter = readBy === 'filter' ? { type: 'write' as const, index } : { _id: newestId };
+      const document = await withinDeadline(operationTimeoutMs, (bounds) => records.findOne(filter, bounds));
       ids.push(document?._id ?? null);
     }
     newestId = writes[0]?._id ?? newestId;
