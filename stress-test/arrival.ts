@@ -91,7 +91,8 @@ export async function awaitArrival(
       await lookUpPending();
       await lookUpFile();
       const counted = await records.countFrom(firstSecond(run), run.lastSecond);
-      arrival.documentsAfter = counted + arrival.idsFoundBeforeRun;
+      const keyedCount = run.keyed ? await records.countKeyed() : 0;
+      arrival.documentsAfter = counted + keyedCount + arrival.idsFoundBeforeRun;
     } catch (error) {
       if (!(error instanceof MongoError)) throw error;
       if (performance.now() - lastArrivalAt < options.settleMs) return false;

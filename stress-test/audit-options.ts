@@ -6,18 +6,22 @@ export const help = `Proves that every confirmed id is in MongoDB exactly once.
 
   npm run audit -- [--base-url URL] [--connections N] [--duration TIME] [--out FOLDER] …
       drives a load of its own, writes every confirmed id down, and audits it
-  npm run audit -- --summary FILE --ids FILE …
+  npm run audit -- --summary FILE --ids FILE [--documents-before N] …
       audits a run of stress-test.js; its opening comment says how to record one
 
   --base-url URL     where the api is; default $BASE_URL or http://assessment.local
   --connections N    requests at once, 1 to 20000; default 100
   --duration TIME    of the load, such as 30s or 5m; default 30s. Ctrl-C ends it early; the audit follows
+  --keys             each request has an Idempotency-Key and is repeated with it until it is confirmed, after the load
+                     for up to 30 s; then exactly 5 documents for each key are right
   --out FOLDER       where ids.txt is written; made if it is not there; default stress-test/out
   --settle TIME      something is missing: gives up when nothing has arrived for so long; default 2m
   --quiet-period TIME
                      all is there: judges when nothing more has arrived for so long; default 30s
   --summary FILE     what k6 wrote for --summary-export
   --ids FILE         what k6 wrote for --console-output
+  --documents-before N
+                     documents with ids of keys from before a run of k6 with keys; default 0
   --json             prints the findings as JSON
   --help             this text
 
@@ -29,6 +33,7 @@ Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that i
 
 Examples:
   npm run audit -- --base-url http://127.0.0.1:3000 --duration 10s
+  npm run audit -- --base-url http://127.0.0.1:3000 --duration 10s --keys
   npm run audit -- --summary stress-test/out/summary.json --ids stress-test/out/ids.txt --json
 `;
 
@@ -41,8 +46,9 @@ export interface AuditOptions {
         connections: number;
         durationMs: number;
         folder: string;
+        isKeyed: boolean;
       }
-    | { kind: 'k6'; summary: string; ids: string };
+    | { kind: 'k6'; summary: string; ids: string; documentsBefore: number };
   settleMs: number;
   quietMs: number;
   isJson: boolean;
@@ -52,11 +58,13 @@ const flags = {
   'base-url': { type: 'string' },
   connections: { type: 'string' },
   duration: { type: 'string' },
+  keys: { type: 'boolean' },
   out: { type: 'string' },
   settle: { type: 'string' },
   'quiet-period': { type: 'string' },
   summary: { type: 'string' },
   ids: { type: 'string' },
+  'documents-before': { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -76,8 +84,13 @@ export function readOptions(args: string[], env: NodeJS.ProcessEnv): AuditOption
 type Values = ReturnType<typeof parseFlags<typeof flags>>['values'];
 
 function readSource(values: Values, env: NodeJS.ProcessEnv): AuditOptions['source'] {
-  const { summary, ids } = values;
+  const { summary, ids, 'documents-before': before } = values;
   if (summary === undefined && ids === undefined) {
+    if (before !== undefined) {
+      throw new BadUsage(
+        '--documents-before: must be used with --summary and --ids; a load of its own counts them',
+      );
+    }
     return {
       kind: 'load',
       baseUrl: readBaseUrl(values['base-url'] ?? (env.BASE_URL || 'http://assessment.local')),
@@ -86,14 +99,16 @@ function readSource(values: Values, env: NodeJS.ProcessEnv): AuditOptions['sourc
       connections: readWholeNumber('--connections', values.connections ?? '100', 1, 20_000),
       durationMs: readTime('--duration', values.duration ?? '30s'),
       folder: readFolder(values.out ?? defaultOutFolder),
+      isKeyed: values.keys ?? false,
     };
   }
-  for (const name of ['base-url', 'connections', 'duration', 'out'] as const) {
+  for (const name of ['base-url', 'connections', 'duration', 'keys', 'out'] as const) {
     if (values[name]) throw new BadUsage(`--${name}: not with --summary and --ids, which drive no load`);
   }
   if (!summary) throw new BadUsage('--summary: wants a file beside --ids');
   if (!ids) throw new BadUsage('--ids: wants a file beside --summary');
-  return { kind: 'k6', summary, ids };
+  const documentsBefore = readWholeNumber('--documents-before', before ?? '0', 0, Number.MAX_SAFE_INTEGER);
+  return { kind: 'k6', summary, ids, documentsBefore };
 }
 
 export function readBaseUrl(text: string): string {

@@ -18,9 +18,15 @@
  * which is later, and counts as well. `before` is that same count when the run begins: 0, unless ids of
  * the future are there. For a run of k6 it is taken to be 0.
  *
+ * With keys (--keys, stress-test.js with KEYS) every request has an idempotency key and is repeated until it is confirmed,
+ * so the run added exactly 5 documents for each key. The ids of keys have no time in them and are counted apart: all of
+ * the collection, before and after the run, beside what the time in other ids counts. A double that a faulty api or writer
+ * makes under an id of either kind counts. `before` is what the load of the audit's own counts, or `npm run stress`
+ * before it starts k6. An older backlog with ids of keys has to be stored by then.
+ *
  * The limits. Whatever else writes from the beginning of the run to the end of the audit counts as
- * doubles, and so does a GET that a client or a proxy repeats by itself and gets answered: k6 does, when
- * a kept-alive connection breaks and can be opened anew at once. A double counts when the writer's clock
+ * doubles, and without keys so does a GET that a client or a proxy repeats by itself and gets answered: k6 does,
+ * when a kept-alive connection breaks and can be opened anew at once. A double counts when the writer's clock
  * is not behind the beginning of the run. An id that the clock of another api replica dates before the run
  * is counted where it was written down, so all have to be then (RECORD_EVERY=1). A redelivery that comes
  * later than --quiet-period after the last arrival is not waited for: the leases of a writer that died last 10 s,
@@ -32,11 +38,12 @@ import { exitCodes, runCommand } from '../command-line/command.ts';
 import { formatCount } from '../command-line/count.ts';
 import { endProgress, showProgress } from '../command-line/progress.ts';
 import { onStopSignals } from '../command-line/stop-signals.ts';
+import { readApiClock } from './api-client.ts';
 import { awaitArrival } from './arrival.ts';
 import { type AuditOptions, help, readOptions } from './audit-options.ts';
 import { findProblems, firstSecond, idsCount } from './judgement.ts';
 import { readK6Run } from './k6-run.ts';
-import { driveLoad, readApiClock } from './load.ts';
+import { driveLoad } from './load.ts';
 import { openMongoDb } from './mongodb.ts';
 import { createOutFolder } from './out-folder.ts';
 import { formatJson, formatReport } from './report.ts';
@@ -74,14 +81,15 @@ async function audit(options: AuditOptions): Promise<number> {
 async function obtainRun(source: AuditOptions['source'], records: StoredRecords) {
   if (source.kind === 'k6') {
     onStopSignals({ onFirst: () => process.exit(exitCodes.interrupted) });
-    return { run: await readK6Run(source), documentsBefore: 0 };
+    return { run: await readK6Run(source), documentsBefore: source.documentsBefore };
   }
   const load = source;
   await createOutFolder(load.folder);
   const beganAt = await readApiClock(load.baseUrl);
   await pause(1_000); // into the first second in which nothing has an id
   const first = firstSecond({ beganAt });
-  const documentsBefore = await records.countFrom(first, first);
+  const keyedBefore = load.isKeyed ? await records.countKeyed() : 0;
+  const documentsBefore = keyedBefore + (await records.countFrom(first, first));
   const stopping = new AbortController();
   let isLoading = true;
   onStopSignals({ onFirst: () => (isLoading ? stopping.abort() : process.exit(exitCodes.interrupted)) });
@@ -90,6 +98,7 @@ async function obtainRun(source: AuditOptions['source'], records: StoredRecords)
   const run = await driveLoad(
     {
       ...load,
+      keys: load.isKeyed ? {} : undefined,
       idsFile: join(load.folder, 'ids.txt'),
       signal: stopping.signal,
       onProgress(soFar, elapsedMs) {
@@ -109,6 +118,9 @@ function describe(run: Run): string {
   const [confirmed, refused, unknown] = [run.confirmed, run.refused, unknownCount(run)].map(formatCount);
   const kinds = Object.entries(run.failures).map(([kind, count]) => `${formatCount(count)} × ${kind}`);
   const listed = kinds.length === 0 ? '' : ` (${kinds.join(', ')})`;
+  if (run.keyed) {
+    return `${confirmed} confirmed, ${formatCount(run.keyed.repeats)} repeats, ${unknown} not confirmed yet${listed}`;
+  }
   return `${confirmed} confirmed, ${refused} refused, ${unknown} unknown${listed}`;
 }
 

@@ -1,6 +1,7 @@
 /**
  * The ids that a load saw confirmed, one line a request: `confirmed <id> <id> <id> <id> <id>`, after one
- * line `begin <time>`. k6 writes other lines between them (VERBOSE); they are passed over.
+ * line `begin <time>`, or `begin <time> keyed` for a load with idempotency keys. k6 writes other lines between them
+ * (VERBOSE); they are passed over.
  */
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -10,6 +11,9 @@ import { writesPerRequest } from '@assessment/api/envelope';
 import { NotJudged } from './run.ts';
 
 const confirmedLine = new RegExp(`^confirmed( [0-9a-f]{24}){${writesPerRequest}}$`);
+
+/** At the end of the line `begin`. */
+const keyedMark = ' keyed';
 
 /** Whether this is what a request has for ids, so that it can be written down. */
 export function areIdsOfRequest(writes: unknown): writes is string[] {
@@ -24,7 +28,11 @@ export interface IdsWriter {
 }
 
 /** Begins a new file; its methods throw NotJudged too. @throws NotJudged when it cannot be written. */
-export async function createIdsFile(file: string, beganAt: Date): Promise<IdsWriter> {
+export async function createIdsFile(
+  file: string,
+  beganAt: Date,
+  { isKeyed }: { isKeyed: boolean },
+): Promise<IdsWriter> {
   const stream = createWriteStream(file);
   await once(stream, 'open').catch((error: Error) => {
     throw new NotJudged(`${file} cannot be written: ${error.message}`);
@@ -34,7 +42,7 @@ export async function createIdsFile(file: string, beganAt: Date): Promise<IdsWri
   stream.on('error', (error) => {
     failure = new NotJudged(`${file} cannot be written: ${error.message}`);
   });
-  stream.write(`begin ${beganAt.toISOString()}\n`);
+  stream.write(`begin ${beganAt.toISOString()}${isKeyed ? keyedMark : ''}\n`);
   return {
     async add(ids) {
       const isFull = !stream.write(`confirmed ${ids.join(' ')}\n`);
@@ -55,9 +63,11 @@ export async function createIdsFile(file: string, beganAt: Date): Promise<IdsWri
 
 export interface IdsFileContent {
   beganAt: Date;
+  /** Whether the ids are of idempotency keys. */
+  isKeyed: boolean;
   /** Requests with their ids. */
   recorded: number;
-  /** The newest second, in Unix time, in which one of the ids was made; 0 without ids. */
+  /** The newest second, in Unix time, in which one of the ids was made; 0 without ids, and of ids of keys. */
   lastSecond: number;
 }
 
@@ -69,6 +79,7 @@ export function secondOf(id: string): number {
 /** @throws NotJudged for a file that is not what one recorded run leaves. */
 export async function inspectIdsFile(file: string): Promise<IdsFileContent> {
   let beganAt: Date | undefined;
+  let isKeyed = false;
   let recorded = 0;
   let lastSecond = 0;
   let lineNumber = 0;
@@ -76,19 +87,20 @@ export async function inspectIdsFile(file: string): Promise<IdsFileContent> {
     lineNumber++;
     if (line.startsWith('begin ')) {
       if (beganAt) throw new NotJudged(`${file} holds more than one run, as k6 appends: use a new file`);
-      beganAt = new Date(line.slice('begin '.length));
+      isKeyed = line.endsWith(keyedMark);
+      beganAt = new Date(line.slice('begin '.length, isKeyed ? -keyedMark.length : undefined));
     } else if (line.startsWith('confirmed')) {
       if (!confirmedLine.test(line)) {
         throw new NotJudged(`${file}:${lineNumber}: wants "confirmed" and ${writesPerRequest} ids`);
       }
       recorded++;
-      lastSecond = Math.max(lastSecond, secondOf(line.slice('confirmed '.length)));
+      if (!isKeyed) lastSecond = Math.max(lastSecond, secondOf(line.slice('confirmed '.length)));
     }
   }
   if (!beganAt || Number.isNaN(beganAt.getTime())) {
     throw new NotJudged(`${file}: wants a line "begin" with a time, as a run with RECORD=true writes it`);
   }
-  return { beganAt, recorded, lastSecond };
+  return { beganAt, isKeyed, recorded, lastSecond };
 }
 
 /** The ids in the order of their confirmation, in batches of `batchSize` or a little more. */

@@ -9,7 +9,7 @@ export interface Findings extends Arrival {
   documentsBefore: number;
 }
 
-/** How many documents a run may have added. */
+/** How many documents a run may have added. With keys, when all are confirmed: exactly 5 for each. */
 export function documentBounds(run: Outcomes): {
   min: number;
   max: number;
@@ -40,6 +40,15 @@ export function findProblems(findings: Findings): string[] {
   }
   const notLookedUp = idsCount(run) - idsFound - idsMissing.length;
   if (notLookedUp !== 0) problems.push(`${formatCount(notLookedUp)} more confirmed ids were not looked up.`);
+
+  if (run.keyed && unknownCount(run) > 0) {
+    problems.push(`${formatCount(unknownCount(run))} requests were never confirmed, however often repeated.`);
+  }
+  if (run.keyed && run.keyed.idsChanged > 0) {
+    problems.push(
+      `${formatCount(run.keyed.idsChanged)} answers named other ids than before to the same key.`,
+    );
+  }
 
   const { min, max } = documentBounds(run);
   const added = findings.documentsAfter - findings.documentsBefore;

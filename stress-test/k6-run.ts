@@ -21,13 +21,15 @@ const summarySchema = z.object({
     requests_confirmed: counter,
     requests_refused: counter,
     requests_recorded: counter,
+    requests_repeated: counter,
+    answers_with_other_ids: counter,
   }),
 });
 
 /** @throws NotJudged when the files are not what one run with RECORD=true leaves. */
 export async function readK6Run(files: K6Files): Promise<Run> {
   const { metrics } = await readSummary(files.summary, summarySchema);
-  const { beganAt, recorded, lastSecond } = await inspectIdsFile(files.ids);
+  const { beganAt, isKeyed, recorded, lastSecond } = await inspectIdsFile(files.ids);
   const run: Run = {
     beganAt,
     sent: metrics.requests_sent,
@@ -37,6 +39,9 @@ export async function readK6Run(files: K6Files): Promise<Run> {
     lastSecond,
     idsFile: files.ids,
     failures: {},
+    keyed: isKeyed
+      ? { repeats: metrics.requests_repeated, idsChanged: metrics.answers_with_other_ids }
+      : undefined,
   };
   // A user that k6 broke off may have written its ids down and not counted them any more.
   const recordedMin = metrics.requests_recorded;

@@ -2,15 +2,16 @@
  * The audit's own load: `connections` clients, each with one request at a time and no think time, every
  * confirmed id written down as it arrives.
  *
- * Unlike Go's HTTP client, and so unlike k6, it never repeats a request by itself.
+ * Unlike Go's HTTP client, and so unlike k6, it never repeats a request by itself. With `keys` it repeats on purpose:
+ * each request has an `Idempotency-Key` of its own and is sent with it until it is confirmed, whatever went wrong before.
+ * When the load is over, what is still unconfirmed is repeated for up to `repeatMsMax`. So every request ends confirmed,
+ * and the documents of the run are exactly 5 for each key.
  */
-import http, { type IncomingMessage } from 'node:http';
-import https from 'node:https';
-import { text } from 'node:stream/consumers';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { areIdsOfRequest, createIdsFile, secondOf } from './ids-file.ts';
-import { classifyAnswer } from './outcome.js';
-import { NotJudged, type Run } from './run.ts';
+import { type ApiClient, createApiClient, type Reply } from './api-client.ts';
+import { createIdsFile, type IdsWriter, secondOf } from './ids-file.ts';
+import type { KeyedOutcomes, Run } from './run.ts';
 
 export interface LoadOptions {
   baseUrl: string;
@@ -23,101 +24,69 @@ export interface LoadOptions {
   signal: AbortSignal;
   /** Between a confirmation and the next request of its client; none without. */
   thinkTimeMs?: number;
+  /** Repeats each request with a key of its own until it is confirmed. */
+  keys?: KeyOptions | undefined;
   /** Told of the run so far, about four times a second. */
   onProgress?: (run: Run, elapsedMs: number) => void;
   /** Told of each confirmed request: its ids, and when it was sent, by `performance.now()`. */
   onConfirmed?: (ids: string[], sentAtMs: number) => void;
 }
 
-/** The time limit of the assessment's stress test. */
-const answerTimeoutMs = 10_000;
+interface KeyOptions {
+  /**
+   * More base URLs that each try of a request goes to at the same moment, such as that of a second api process. A try is
+   * confirmed when all of its answers are confirmations. None without.
+   */
+  alsoTo?: () => readonly string[];
+}
 
 /** After anything but a confirmation, so that an api that is away is asked and not hammered. */
 const failurePauseMs = 100;
 
-const progressIntervalMs = 250;
+/** After the end of a load with keys: as long as k6 gives its users to finish. */
+const repeatMsMax = 30_000;
 
-/** Errors from before a connection: nothing was sent. */
-const notConnectedCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN']);
+const progressIntervalMs = 250;
 
 /** Kinds of failure told apart; the codes are the api's few, unless something else answers in its place. */
 const failureKindsMax = 50;
 
-interface Answer {
-  status: number;
-  retryAfter: string | undefined;
-  body: unknown;
-}
-
-/**
- * The time by the api's clock, which ids are made with.
- * @throws NotJudged unless /readyz is 200: such a load would prove nothing.
- */
-export async function readApiClock(baseUrl: string): Promise<Date> {
-  const url = `${baseUrl}/readyz`;
-  try {
-    const { status, body } = await get(new URL(url));
-    const clock = new Date((body as { timestamp?: string } | undefined)?.timestamp ?? '');
-    if (status === 200 && !Number.isNaN(clock.getTime())) return clock;
-    throw new Error(`the answer is ${status} ${JSON.stringify(body) ?? ''}`);
-  } catch (cause) {
-    // Several addresses that all refuse make an error with a code and no message.
-    const { message, code } = cause as NodeJS.ErrnoException;
-    throw new NotJudged(`${url} has to answer 200 with the api's time: ${message || code}`, { cause });
-  }
+/** A load under way. */
+interface Load {
+  options: LoadOptions;
+  run: Run;
+  client: ApiClient;
+  ids: IdsWriter;
+  isOver(): boolean;
+  mayRepeat(): boolean;
 }
 
 /** Resolves when the load is over. @throws NotJudged when the ids cannot be written down. */
 export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Run> {
-  const { idsFile } = options;
+  const { idsFile, durationMs, signal } = options;
   const none = { sent: 0, confirmed: 0, refused: 0, recorded: 0, lastSecond: 0 };
-  const run: Run = { beganAt, ...none, idsFile, failures: {} };
-  const url = new URL(`${options.baseUrl}/api/data`);
-  const agent = new (clientOf(url).Agent)({ keepAlive: true });
-  const headers = options.token === undefined ? {} : { authorization: `Bearer ${options.token}` };
-  const ids = await createIdsFile(idsFile, beganAt);
+  const keyed = options.keys && { repeats: 0, idsChanged: 0 };
+  const run: Run = { beganAt, ...none, idsFile, failures: {}, keyed };
   const start = performance.now();
   const elapsedMs = () => performance.now() - start;
+  let endedAtMs = Number.POSITIVE_INFINITY;
+  const load: Load = {
+    options,
+    run,
+    client: createApiClient(new URL(options.baseUrl).protocol, options.token),
+    ids: await createIdsFile(idsFile, beganAt, { isKeyed: keyed !== undefined }),
+    isOver() {
+      const isOver = signal.aborted || elapsedMs() >= durationMs;
+      if (isOver) endedAtMs = Math.min(endedAtMs, elapsedMs());
+      return isOver;
+    },
+    mayRepeat: () => !load.isOver() || elapsedMs() - endedAtMs < repeatMsMax,
+  };
   const progress = setInterval(() => options.onProgress?.(run, elapsedMs()), progressIntervalMs);
 
-  function countFailure(kind: string): void {
-    const isNew = !Object.hasOwn(run.failures, kind);
-    const counted = isNew && Object.keys(run.failures).length >= failureKindsMax ? 'others' : kind;
-    run.failures[counted] = (run.failures[counted] ?? 0) + 1;
-  }
-
-  async function sendOne(): Promise<boolean> {
-    run.sent++;
-    const sentAtMs = performance.now();
-    let answer: Answer;
-    try {
-      answer = await get(url, { agent, headers });
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      countFailure(code ?? message);
-      if (notConnectedCodes.has(code ?? '')) run.refused++;
-      return false;
-    }
-    const outcome = classifyAnswer(answer.status, answer.body);
-    if (outcome === 'refused') run.refused++;
-    if (outcome !== 'confirmed') {
-      countFailure(describeFailure(answer));
-      return false;
-    }
-    run.confirmed++;
-    const { writes } = answer.body as { writes?: unknown };
-    if (areIdsOfRequest(writes)) {
-      run.recorded++;
-      run.lastSecond = Math.max(run.lastSecond, ...writes.map(secondOf));
-      options.onConfirmed?.(writes, sentAtMs);
-      await ids.add(writes);
-    }
-    return true;
-  }
-
   async function sendUntilTheEnd(): Promise<void> {
-    while (elapsedMs() < options.durationMs && !options.signal.aborted) {
-      const isConfirmed = await sendOne();
+    while (!load.isOver()) {
+      const isConfirmed = await (keyed ? sendUntilConfirmed(load, keyed) : sendOnce(load));
       const pauseMs = isConfirmed ? options.thinkTimeMs : failurePauseMs;
       if (pauseMs !== undefined) await pause(pauseMs);
     }
@@ -127,41 +96,70 @@ export async function driveLoad(options: LoadOptions, beganAt: Date): Promise<Ru
     await Promise.all(Array.from({ length: options.connections }, sendUntilTheEnd));
   } finally {
     clearInterval(progress);
-    agent.destroy();
-    await ids.close();
+    load.client.close();
+    await load.ids.close();
   }
   return run;
 }
 
-function describeFailure({ status, retryAfter, body }: Answer): string {
-  const { code } = (body ?? {}) as { code?: unknown };
-  const named = typeof code === 'string' ? `${status} ${code}` : `${status}`;
-  return status === 503 && retryAfter === undefined ? `${named} without Retry-After` : named;
+/** @returns whether the request was confirmed. */
+async function sendOnce(load: Load): Promise<boolean> {
+  const { run, options } = load;
+  run.sent++;
+  const sentAtMs = performance.now();
+  const { outcome, ids } = await ask(load, options.baseUrl);
+  if (outcome === 'refused') run.refused++;
+  if (outcome !== 'confirmed') return false;
+  if (ids) run.lastSecond = Math.max(run.lastSecond, ...ids.map(secondOf));
+  await confirm(load, ids, sentAtMs);
+  return true;
 }
 
-/** @throws Error when there is no whole answer within the time limit. */
-async function get(url: URL, options: http.RequestOptions = {}): Promise<Answer> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = clientOf(url).get(url, { ...options, timeout: answerTimeoutMs }, resolve);
-  request.on('error', reject);
-  request.on('timeout', () => request.destroy(new Error(`no answer in ${answerTimeoutMs / 1000} s`)));
-  const response = await promise;
-  const body = await text(response);
-  return {
-    status: response.statusCode ?? 0,
-    retryAfter: response.headers['retry-after'],
-    body: parseJson(body),
-  };
-}
-
-function clientOf(url: URL): typeof http | typeof https {
-  return url.protocol === 'https:' ? https : http;
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
+/** @returns false when there was no more time to repeat the request. */
+async function sendUntilConfirmed(load: Load, keyed: KeyedOutcomes): Promise<boolean> {
+  const { run, options } = load;
+  run.sent++;
+  const headers = { 'idempotency-key': randomUUID() };
+  let known: string[] | undefined;
+  for (;;) {
+    const sentAtMs = performance.now();
+    const baseUrls = [options.baseUrl, ...(options.keys?.alsoTo?.() ?? [])];
+    const replies = await Promise.all(baseUrls.map((baseUrl) => ask(load, baseUrl, headers)));
+    keyed.repeats += baseUrls.length - 1;
+    for (const { ids } of replies) {
+      known ??= ids;
+      if (ids && String(ids) !== String(known)) keyed.idsChanged++;
+    }
+    if (replies.every(({ outcome }) => outcome === 'confirmed')) {
+      await confirm(load, known, sentAtMs);
+      return true;
+    }
+    if (!load.mayRepeat()) return false;
+    await pause(failurePauseMs);
+    keyed.repeats++;
   }
+}
+
+async function ask({ client, run }: Load, baseUrl: string, headers?: Record<string, string>): Promise<Reply> {
+  const reply = await client.ask(new URL(`${baseUrl}/api/data`), headers);
+  if (reply.failure !== undefined) countFailure(run.failures, reply.failure);
+  return reply;
+}
+
+async function confirm(
+  { run, options, ids }: Load,
+  confirmed: string[] | undefined,
+  sentAtMs: number,
+): Promise<void> {
+  run.confirmed++;
+  if (!confirmed) return;
+  run.recorded++;
+  options.onConfirmed?.(confirmed, sentAtMs);
+  await ids.add(confirmed);
+}
+
+function countFailure(failures: Run['failures'], kind: string): void {
+  const isNew = !Object.hasOwn(failures, kind);
+  const counted = isNew && Object.keys(failures).length >= failureKindsMax ? 'others' : kind;
+  failures[counted] = (failures[counted] ?? 0) + 1;
 }

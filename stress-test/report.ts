@@ -18,15 +18,30 @@ export function formatJson(findings: Findings): string {
 export function formatReport(findings: Findings): string {
   const { run, idsFound, idsMissing, documentsBefore, documentsAfter } = findings;
   const bounds = documentBounds(run);
+  const { keyed } = run;
+  const outcomes: Row[] = keyed
+    ? [
+        ['requests with a key each', run.sent],
+        ['  confirmed', run.confirmed, 'answered 200 with "success"'],
+        ['  never confirmed', unknownCount(run), 'may be stored'],
+        ['  repeats', keyed.repeats, 'sent with the key of an earlier request'],
+        ['  answered with other ids', keyed.idsChanged, 'than before to the same key'],
+      ]
+    : [
+        ['requests sent', run.sent],
+        ['  confirmed', run.confirmed, 'answered 200 with "success"'],
+        ['  refused', run.refused, 'certainly not stored'],
+        ['  unknown', unknownCount(run), 'may be stored: no answer, or one that leaves it open'],
+      ];
+  const counted = keyed
+    ? 'all ids of keys, and those made since it began'
+    : 'all whose ids were made since it began';
   const rows: Row[] = [
-    ['requests sent', run.sent],
-    ['  confirmed', run.confirmed, 'answered 200 with "success"'],
-    ['  refused', run.refused, 'certainly not stored'],
-    ['  unknown', unknownCount(run), 'may be stored: no answer, or one that leaves it open'],
+    ...outcomes,
     ...Object.entries(run.failures).map(([kind, count]): Row => [`    ${kind}`, count]),
     ['confirmed ids looked up', idsFound + idsMissing.length, `of ${formatCount(run.recorded)} requests`],
     ['  missing in MongoDB', idsMissing.length],
-    ['documents of this run', documentsAfter - documentsBefore, 'all whose ids were made since it began'],
+    ['documents of this run', documentsAfter - documentsBefore, counted],
     ['  at least', bounds.min, `${writesPerRequest} × confirmed`],
     ['  at most', bounds.max, `${writesPerRequest} × (confirmed + unknown)`],
     ['  after', documentsAfter],
@@ -40,7 +55,11 @@ export function formatReport(findings: Findings): string {
 
 function formatVerdict(findings: Findings): string[] {
   const problems = findProblems(findings);
-  if (problems.length === 0) return ['PASS: every confirmed id is stored exactly once.'];
+  if (problems.length === 0) {
+    const { keyed, sent } = findings.run;
+    const exactly = `, ${writesPerRequest} documents for each of ${formatCount(sent)} keys`;
+    return [`PASS: every confirmed id is stored exactly once${keyed ? exactly : ''}.`];
+  }
   const listed = findings.idsMissing.slice(0, missingIdsMax);
   const more = findings.idsMissing.length - listed.length;
   return [

@@ -16,6 +16,18 @@ export interface Run {
   idsFile: string;
   /** What was answered instead of a confirmation, and how often; nothing of a run of k6. */
   failures: Record<string, number>;
+  /**
+   * Of a run with keys, undefined without. In such a run `sent` counts requests with a key of their own and not their
+   * repeats, none of them is `refused`, and `lastSecond` is 0, because ids of keys have no time.
+   */
+  keyed?: KeyedOutcomes | undefined;
+}
+
+export interface KeyedOutcomes {
+  /** Requests beside the first one of each key. */
+  repeats: number;
+  /** Answers that named other ids than an earlier answer to the same key. */
+  idsChanged: number;
 }
 
 export type Outcomes = Pick<Run, 'sent' | 'confirmed' | 'refused'>;

@@ -7,14 +7,19 @@ import { type Db, ObjectId } from 'mongodb';
 /** A second of a node's most, 36,000 documents, is counted in a tenth of this even by a slow server. */
 const operationTimeoutMs = 10_000;
 
+/** The ids of keys begin with a bit that the seconds of other ids have from 2038 on (the api's idempotency-key.ts). */
+const keyedFrom = ObjectId.createFromTime(0x80000000);
+
 export interface StoredRecords {
   /** Those of `ids` that are stored. */
   findStored(ids: string[]): Promise<Set<string>>;
   /**
-   * Documents whose ids were made in the second `first` (Unix time) or later, however late. Up to `last`
-   * they are counted second by second, because a server may have to read what it counts.
+   * Documents whose ids were made in the second `first` (Unix time) or later, however late, without those of
+   * `countKeyed`. Up to `last` they are counted second by second, because a server may have to read what it counts.
    */
   countFrom(first: number, last: number): Promise<number>;
+  /** Documents whose ids were made of idempotency keys, in whichever run. */
+  countKeyed(): Promise<number>;
 }
 
 export function createStoredRecords(database: Db): StoredRecords {
@@ -40,7 +45,8 @@ export function createStoredRecords(database: Db): StoredRecords {
         total += await count({ $gte: from, $lt: to });
         from = to;
       }
-      return total + (await count({ $gte: from }));
+      return total + (await count({ $gte: from, $lt: keyedFrom }));
     },
+    countKeyed: () => count({ $gte: keyedFrom }),
   };
 }

@@ -13,6 +13,8 @@ export const help = `Runs the stress test in k6, then the audit, and says whethe
   --users N             as many all the time instead of a profile, 1 to 10000; default 100 beside --duration
   --duration TIME       of that, such as 30s or 5m; default 30s beside --users
   --think-time SECONDS  between a user's requests, 0 to 3600; default 0
+  --keys                each request has an Idempotency-Key and is repeated with it until it is confirmed; then exactly 5
+                        documents for each key are right. Ctrl-C breaks requests off unconfirmed, so that run fails
   --out FOLDER          where k6's summary and the ids are written; default stress-test/out
   --settle TIME         the audit gives up when something is missing and nothing has arrived for so long; default 2m
   --quiet-period TIME   the audit judges when all is there and nothing more has arrived for so long; default 30s
@@ -27,6 +29,7 @@ Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that i
 Examples:
   npm run stress -- --base-url http://127.0.0.1:3000 --users 100 --duration 30s
   npm run stress -- --base-url http://127.0.0.1:3000 --profile short --think-time 5
+  npm run stress -- --base-url http://127.0.0.1:3000 --users 100 --duration 30s --keys
   npm run stress
 `;
 
@@ -36,6 +39,7 @@ export interface StressOptions {
   /** Of `k6 run`, before the script. */
   k6Args: string[];
   k6Environment: Record<string, string>;
+  isKeyed: boolean;
   /** Passed on to the audit. */
   auditArgs: string[];
 }
@@ -46,6 +50,7 @@ const flags = {
   users: { type: 'string' },
   duration: { type: 'string' },
   'think-time': { type: 'string' },
+  keys: { type: 'boolean' },
   out: { type: 'string' },
   settle: { type: 'string' },
   'quiet-period': { type: 'string' },
@@ -77,7 +82,9 @@ export function readStressOptions(args: string[], env: NodeJS.ProcessEnv): Stres
       BASE_URL: baseUrl,
       PROFILE: readProfile(values.profile ?? 'full'),
       THINK_TIME: String(readWholeNumber('--think-time', values['think-time'] ?? '0', 0, 3_600)),
+      KEYS: String(values.keys ?? false),
     },
+    isKeyed: values.keys ?? false,
     auditArgs,
   };
 }

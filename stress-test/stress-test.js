@@ -11,11 +11,14 @@
  *   PROFILE       short: a tenth of each stage's time with the same users; default full
  *   THINK_TIME    seconds between a user's requests, default 0
  *   RECORD        true: print what stress-test/audit.ts needs, for `--console-output FILE`
- *   RECORD_EVERY  with RECORD: about one request in this many is written down, 1 to 50, default 50
+ *   RECORD_EVERY  with RECORD: about one request in this many is written down, 1 to 50, default 50, with KEYS 1
+ *   KEYS          true: each request has an Idempotency-Key of its own, and is repeated with it until it is confirmed
  *
  * A run that can be audited afterwards (both files new, k6 appends to the first):
  *   k6 run -e RECORD=true --console-output ids.txt --log-format raw --summary-export summary.json …
  *   npm run audit -- --ids ids.txt --summary summary.json
+ *
+ * With KEYS each try counts by itself in k6's checks and thresholds, and the audit counts keys.
  */
 import { check, sleep } from 'k6';
 import exec from 'k6/execution';
@@ -27,9 +30,13 @@ const baseUrl = (__ENV.BASE_URL || 'http://assessment.local').replace(/\/+$/, ''
 const headers = __ENV.API_TOKEN ? { Authorization: `Bearer ${__ENV.API_TOKEN}` } : {};
 const isVerbose = __ENV.VERBOSE === 'true';
 const isRecording = __ENV.RECORD === 'true';
-const recordEvery = Math.floor(readNumber('RECORD_EVERY', 50, 1, 50));
+const isKeyed = __ENV.KEYS === 'true';
+const recordEvery = Math.floor(readNumber('RECORD_EVERY', isKeyed ? 1 : 50, 1, 50));
 const thinkTimeSeconds = readNumber('THINK_TIME', 0, 0, 3600);
 const durationFactor = readProfile() === 'short' ? 0.1 : 1;
+
+/** Before a request is repeated with its key: the shortest that the api asks for in `Retry-After`. */
+const repeatPauseSeconds = 1;
 
 /** A good answer came within this. */
 const goodAnswerMsMax = 2_000;
@@ -70,6 +77,9 @@ const requestsSent = new Counter('requests_sent');
 const requestsConfirmed = new Counter('requests_confirmed');
 const requestsRefused = new Counter('requests_refused');
 const requestsRecorded = new Counter('requests_recorded');
+// With KEYS a request is sent once, however often it is repeated. One that k6 breaks off is never confirmed.
+const requestsRepeated = new Counter('requests_repeated');
+const answersWithOtherIds = new Counter('answers_with_other_ids');
 
 /**
  * Whether the last answer left this user a connection. Go's HTTP client, which k6 is built on, sends a GET
@@ -87,16 +97,43 @@ export function setup() {
   }
   if (!isRecording) return;
   // By the api's clock, which its ids are made with. In the second after this one nothing has an id yet.
-  console.log(`begin ${response.json('timestamp')}`);
+  console.log(`begin ${response.json('timestamp')}${isKeyed ? ' keyed' : ''}`);
   sleep(1);
 }
 
 export default function () {
   requestsSent.add(1);
+  if (isKeyed) sendUntilConfirmed();
+  else if (send(headers).outcome === 'refused') requestsRefused.add(1);
+  if (thinkTimeSeconds > 0) sleep(thinkTimeSeconds);
+}
+
+/** Until k6 breaks the user off: `gracefulStop` after the end. */
+function sendUntilConfirmed() {
+  const keyed = { ...headers, 'Idempotency-Key': crypto.randomUUID() };
+  let known = '';
+  for (;;) {
+    const { outcome, response } = send(keyed);
+    const named = readField(response, outcome === 'confirmed' ? 'writes' : 'ids');
+    if (named) {
+      if (known && known !== String(named)) answersWithOtherIds.add(1);
+      known = known || String(named);
+    }
+    if (outcome === 'confirmed') return;
+    sleep(repeatPauseSeconds);
+    requestsRepeated.add(1);
+  }
+}
+
+/**
+ * Sends a request once, checks its answer and counts a confirmation.
+ * @param {Record<string, string>} headers
+ */
+function send(headers) {
   const response = http.get(`${baseUrl}/api/data`, { headers, timeout: '10s' });
   const status = readField(response, 'status');
   const code = response.status === 200 ? undefined : readField(response, 'code');
-  const outcome = classifyAnswer(response.status, { status, code });
+  let outcome = classifyAnswer(response.status, { status, code });
   const isGood = check(response, {
     'status is 200': () => response.status === 200,
     'JSON status is success': () => status === 'success',
@@ -109,15 +146,15 @@ export default function () {
       console.log(`confirmed ${readField(response, 'writes').join(' ')}`);
       requestsRecorded.add(1);
     }
-  } else if (outcome === 'refused' || (isNotConnected(response) && !isConnected)) {
-    requestsRefused.add(1);
+  } else if (isNotConnected(response) && !isConnected) {
+    outcome = 'refused';
   }
   isConnected = response.status !== 0;
   if (!isGood && isVerbose) {
     const what = response.status === 0 ? response.error : `${response.status} ${response.body}`;
     console.warn(`failed after ${Math.round(response.timings.duration)} ms: ${what}`);
   }
-  if (thinkTimeSeconds > 0) sleep(thinkTimeSeconds);
+  return { outcome, response };
 }
 
 /**

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { exitCodes, runCommand } from '../command-line/command.ts';
 import { onStopSignals } from '../command-line/stop-signals.ts';
 import { findK6 } from '../test/programs.ts';
+import { readApiClock } from './api-client.ts';
 import { k6Arguments, k6ExitCodes } from './k6-command.ts';
 import type { K6Files } from './k6-run.ts';
-import { readApiClock } from './load.ts';
 import { openMongoDb } from './mongodb.ts';
 import { createOutFolder } from './out-folder.ts';
 import { NotJudged } from './run.ts';
+import { createStoredRecords } from './stored-records.ts';
 import { help, readStressOptions, type StressOptions } from './stress-options.ts';
 import { formatVerdict, readThresholds } from './thresholds.ts';
 
@@ -24,7 +25,8 @@ async function stress(options: StressOptions): Promise<number> {
   if (!k6) throw new NotJudged(howToGetK6);
   // Both before the load, not 13 minutes later.
   await readApiClock(options.baseUrl);
-  const { mongo } = await openMongoDb();
+  const { mongo, database } = await openMongoDb();
+  const documentsBefore = options.isKeyed ? await createStoredRecords(database).countKeyed() : 0;
   await mongo.close();
 
   await createOutFolder(options.folder);
@@ -44,7 +46,8 @@ async function stress(options: StressOptions): Promise<number> {
   if (!hasRun) throw new NotJudged(`k6 ended with ${code ?? 'a signal'}`);
 
   const thresholds = await readThresholds(summary);
-  running = startAudit(['--summary', summary, '--ids', ids, ...options.auditArgs]);
+  const counted = options.isKeyed ? ['--documents-before', String(documentsBefore)] : [];
+  running = startAudit(['--summary', summary, '--ids', ids, ...counted, ...options.auditArgs]);
   const auditCode = await exitCodeOf(running);
   const isAuditPassed = auditCode === exitCodes.passed;
   if (!isAuditPassed && auditCode !== exitCodes.failed) throw new NotJudged('The audit judged nothing.');

@@ -15,6 +15,7 @@ describe('the command line of the audit', () => {
         connections: 100,
         durationMs: 30_000,
         folder: join(import.meta.dirname, '../out'),
+        isKeyed: false,
       },
       settleMs: 120_000,
       quietMs: 30_000,
@@ -37,13 +38,20 @@ describe('the command line of the audit', () => {
     const options = read(
       ...['--summary', 's.json', '--ids', 'i.txt'],
       ...['--settle', '5', '--quiet-period', '1m', '--json'],
+      ...['--documents-before', '15'],
     );
     assert.deepEqual(options, {
-      source: { kind: 'k6', summary: 's.json', ids: 'i.txt' },
+      source: { kind: 'k6', summary: 's.json', ids: 'i.txt', documentsBefore: 15 },
       settleMs: 5_000,
       quietMs: 60_000,
       isJson: true,
     });
+  });
+
+  test('repeats requests with their keys when --keys says so', () => {
+    const options = read('--keys');
+    assert.ok(options !== 'help' && options.source.kind === 'load');
+    assert.equal(options.source.isKeyed, true);
   });
 
   test('asks for help', () => {
@@ -81,6 +89,9 @@ describe('the command line of the audit', () => {
     [['--ids', 'i.txt'], /^--summary: wants a file/],
     [['--summary', '', '--ids', 'i.txt'], /^--summary: wants a file/],
     [['--summary', 's.json', '--ids', 'i.txt', '--duration', '5s'], /^--duration: not with/],
+    [['--summary', 's.json', '--ids', 'i.txt', '--keys'], /^--keys: not with/],
+    [['--summary', 's.json', '--ids', 'i.txt', '--documents-before', '-1'], /--documents-before/],
+    [['--documents-before', '5'], /^--documents-before: must be used with/],
     [['--what'], /--what/],
     [['what'], /what/],
   ];

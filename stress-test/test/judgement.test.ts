@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { documentBounds, type Findings, findProblems, firstSecond } from '../judgement.ts';
+import type { Run } from '../run.ts';
 
 const beganAt = new Date('2026-01-02T03:04:05.600Z');
 
@@ -21,6 +22,11 @@ const clean: Findings = {
   documentsBefore: 0,
   documentsAfter: 450,
 };
+
+/** 90 keys, all confirmed. */
+function keyed(changes: Partial<Run>): Partial<Findings> {
+  return { run: { ...clean.run, sent: 90, refused: 0, keyed: { repeats: 7, idsChanged: 0 }, ...changes } };
+}
 
 describe('the bounds on documents', () => {
   test('are 5 for each confirmed request, and up to 5 more for each unknown one', () => {
@@ -76,6 +82,23 @@ describe('the judgement', () => {
     ],
     ['passes a sample', { run: { ...clean.run, recorded: 1 }, idsFound: 5 }, []],
     ['passes ids from before the run when all are written down', { idsFoundBeforeRun: 10 }, []],
+    ['passes exactly 5 documents for each key', keyed({}), []],
+    [
+      'fails one document too few for the keys',
+      { ...keyed({}), documentsAfter: 449 },
+      [/^1 documents of conf/],
+    ],
+    [
+      'fails one document too many for the keys',
+      { ...keyed({}), documentsAfter: 451 },
+      [/^1 documents more/],
+    ],
+    ['fails a key that was never confirmed', keyed({ sent: 91 }), [/^1 requests were never confirmed/]],
+    [
+      'fails an answer that named other ids than an earlier one to the same key',
+      keyed({ keyed: { repeats: 7, idsChanged: 1 } }),
+      [/^1 answers named other ids/],
+    ],
     [
       'fails a sample of a run whose clock went back',
       { run: { ...clean.run, recorded: 1 }, idsFound: 5, idsFoundBeforeRun: 5 },

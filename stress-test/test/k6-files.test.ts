@@ -1,8 +1,10 @@
 /** The audit of what a run of k6 left in files, against a real MongoDB. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { keyedIds } from '@assessment/api/idempotency-key';
 import { type Db, MongoClient, ObjectId } from 'mongodb';
 import { type MongoDb, startMongoDb } from '../../test/parts.ts';
 import { createFolder, pressCtrlC, startProcess } from '../../test/process.ts';
@@ -42,20 +44,21 @@ function writeFiles(requests: ObjectId[][], counts: Record<string, number> = {},
   return files;
 }
 
-function startAudit(uri: string, { ids, summary }: K6Files, settle: string) {
+function startAudit(uri: string, { ids, summary }: K6Files, settle: string, args: string[] = []) {
   return startProcess({
     command: process.execPath,
     args: [
       join(import.meta.dirname, '../audit.ts'),
       ...['--ids', ids, '--summary', summary, '--settle', settle, '--quiet-period', '1s'],
+      ...args,
     ],
     env: { MONGODB_URI: uri },
     ready: /./,
   });
 }
 
-async function audit(uri: string, files: K6Files) {
-  const audit = await startAudit(uri, files, '2s');
+async function audit(uri: string, files: K6Files, args: string[] = []) {
+  const audit = await startAudit(uri, files, '2s', args);
   return { exitCode: await audit.exited(), output: audit.output() };
 }
 
@@ -140,6 +143,45 @@ describe("the audit of k6's files", { ...needs('mongodb') }, () => {
       const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests, { requests_sent: 501 }));
       assert.equal(exitCode, 0, output);
     }
+  });
+
+  describe('of a run with keys', () => {
+    const keyedRequests = Array.from({ length: 100 }, () => keyedIds(randomUUID(), '', 5));
+    const other = keyedIds(randomUUID(), '', 1);
+    const begin = `begin ${beganAt.toISOString()} keyed\n`;
+    const lines = keyedRequests.map((ids) => `confirmed ${ids.join(' ')}\n`);
+    const files = (counts: Record<string, number> = {}) =>
+      writeFiles(keyedRequests, { requests_repeated: 9, ...counts }, begin + lines.join(''));
+
+    test('passes exactly 5 documents for each key beside those from before', async () => {
+      await storeOnly([...keyedRequests.flat(), ...other, createId(-1)]);
+      const { exitCode, output } = await audit(mongoDb.uri, files(), ['--documents-before', '1']);
+      assert.match(output, /^PASS: .* 5 documents for each of 100 keys/m);
+      assert.match(output, /^ +repeats +9 /m);
+      assert.equal(exitCode, 0);
+    });
+
+    test('fails a double, under an id of a key and under one with a time', async () => {
+      for (const double of [other, [createId()]]) {
+        await storeOnly([...keyedRequests.flat(), ...double]);
+        const { exitCode, output } = await audit(mongoDb.uri, files());
+        assert.match(output, /^FAIL: 1 documents more than all requests wrote/m);
+        assert.equal(exitCode, 1);
+      }
+    });
+
+    test('fails a request that was never confirmed', async () => {
+      await storeOnly(keyedRequests.flat());
+      const { exitCode, output } = await audit(mongoDb.uri, files({ requests_sent: 101 }));
+      assert.match(output, /^FAIL: 1 requests were never confirmed/m);
+      assert.equal(exitCode, 1);
+    });
+
+    test('does not disturb a run without keys', async () => {
+      await storeOnly([...requests.flat(), ...keyedRequests.flat()]);
+      const { exitCode, output } = await audit(mongoDb.uri, writeFiles(requests));
+      assert.equal(exitCode, 0, output);
+    });
   });
 
   test('fails a run in which nothing was confirmed', async () => {

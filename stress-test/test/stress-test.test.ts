@@ -163,6 +163,44 @@ describe('stress-test.js', needs('k6'), () => {
     assert.deepEqual([run.sent, run.confirmed, run.refused, unknownCount(run)], [5, 1, 3, 1]);
   });
 
+  test('with KEYS repeats a request with its key until it is confirmed, and the next has another', async () => {
+    const others = JSON.stringify({ status: 'error', code: 'publish_unconfirmed', ids: writes.toReversed() });
+    const answers: [status: number, body: string][] = [
+      [503, '{"status":"error","code":"overloaded"}'],
+      [503, others],
+      [200, success],
+      [200, success],
+    ];
+    const keys: unknown[] = [];
+    const { output, ids, summary } = await runK6(
+      ({ headers }, response) => {
+        const [status, body] = answers[keys.length] ?? [];
+        keys.push(headers['idempotency-key']);
+        response.statusCode = status ?? 0;
+        response.end(body);
+      },
+      ['--vus', '1', '--iterations', '2', '-e', 'RECORD=true', '-e', 'KEYS=true'],
+    );
+    assert.equal(keys.length, 4, output);
+    assert.equal(new Set(keys.slice(0, 3)).size, 1);
+    assert.equal(new Set(keys).size, 2);
+    const run = await readK6Run({ ids, summary });
+    assert.deepEqual([run.sent, run.confirmed, run.refused, run.recorded, run.lastSecond], [2, 2, 0, 2, 0]);
+    assert.deepEqual(run.keyed, { repeats: 2, idsChanged: 1 });
+  });
+
+  test('without KEYS sends no key', async () => {
+    const keys = new Set<unknown>();
+    await runK6(
+      ({ headers }, response) => {
+        keys.add(headers['idempotency-key']);
+        response.end(success);
+      },
+      ['--vus', '1', '--iterations', '2'],
+    );
+    assert.deepEqual([...keys], [undefined]);
+  });
+
   test('refuses settings that are none', async () => {
     for (const setting of ['PROFILE=long', 'THINK_TIME=-1', 'RECORD_EVERY=0.5', 'RECORD_EVERY=51']) {
       const { exitCode, output } = await runK6((_, response) => response.end(success), ['-e', setting]);

@@ -125,6 +125,10 @@ test('the options of npm run stress become those of k6 and of the audit', () => 
   assert.ok(steady !== 'help');
   assert.deepEqual(steady.k6Args, ['--vus', '7', '--duration', '30s']);
   assert.equal(steady.baseUrl, 'http://127.0.0.1:3000');
+  assert.deepEqual([steady.isKeyed, steady.k6Environment.KEYS], [false, 'false']);
+  const keyed = read('--keys');
+  assert.ok(keyed !== 'help');
+  assert.deepEqual([keyed.isKeyed, keyed.k6Environment.KEYS], [true, 'true']);
   const profile = read('--profile', 'short', '--think-time', '5', '--settle', '1m', '--quiet-period', '5s');
   assert.ok(profile !== 'help');
   assert.deepEqual(profile.k6Args, []);
