@@ -22,7 +22,7 @@ export interface ApiClient {
 }
 
 /** The time limit of the assessment's stress test. */
-const answerTimeoutMs = 10_000;
+export const answerTimeoutMs = 10_000;
 
 /** Errors from before a connection: nothing was sent. */
 const notConnectedCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN']);

@@ -12,7 +12,9 @@ import { countDoubles, type RoundResult, runRound } from './round.ts';
 async function runChaos({ rounds, seed, among, isJson }: ChaosOptions): Promise<number> {
   const { skip } = needs('mongodb');
   if (skip) throw new NotJudged(skip);
-  console.error(`seed ${seed}: ${rounds} rounds of 15 s at most; Ctrl-C ends everything`);
+  console.error(
+    `seed ${seed}: ${rounds} rounds of 15 s, or 30 with a silent connection, at most; Ctrl-C ends everything`,
+  );
   showProgress('starting the system');
   const rig = await startRig();
   const results: RoundResult[] = [];

@@ -5,12 +5,14 @@ import type { Fault } from './faults/fault.ts';
 import { linkFaults } from './faults/links.ts';
 import { mongoDbErrors } from './faults/mongodb-errors.ts';
 import { processFaults } from './faults/processes.ts';
+import { repeatFaults } from './faults/repeats.ts';
 import { writerFaults } from './faults/writers.ts';
 import { createRandom, type Random } from './random.ts';
 
 export const faults: readonly Fault[] = [
   ...processFaults,
   ...linkFaults,
+  ...repeatFaults,
   ...diskFaults,
   ...clockFaults,
   ...writerFaults,

@@ -1,7 +1,7 @@
 /** What a chaos run prints: a row a round, the recovery of each fault, and the verdict. */
+import { writesPerRequest } from '@assessment/api/envelope';
 import { formatCount } from '../../command-line/count.ts';
 import { median } from '../bench/figures.ts';
-import { documentBounds } from '../judgement.ts';
 import { mebibyte } from '../memory.ts';
 import type { PartName } from './part.ts';
 import type { RoundResult } from './round.ts';
@@ -17,26 +17,25 @@ export interface ChaosFindings {
 
 /** Of the findings of all rounds. */
 export function findChaosProblems({ rounds, documents, double }: Omit<ChaosFindings, 'problems'>): string[] {
-  const confirmed = sum(rounds, (round) => round.confirmed);
-  const unknown = sum(rounds, (round) => round.unknown);
-  const { min, max } = documentBounds({ sent: confirmed + unknown, confirmed, refused: 0 });
+  const keys = sum(rounds, (round) => round.keys);
+  const expected = writesPerRequest * keys;
   return [
     ...rounds.flatMap(({ problems, faults }, index) =>
       problems.map((problem) => `Round ${index + 1}, ${namesOf(faults)}: ${problem}`),
     ),
     ...(double > 0 ? [`${formatCount(double)} documents have the payload of another one.`] : []),
-    ...(documents < min || documents > max
-      ? [`${formatCount(documents)} documents, not ${formatCount(min)} to ${formatCount(max)}.`]
-      : []),
+    ...(documents === expected
+      ? []
+      : [`${formatCount(documents)} documents, not ${formatCount(expected)} of ${formatCount(keys)} keys.`]),
   ];
 }
 
 export function formatRound(result: RoundResult, number: number): string {
-  const { faults, seconds, confirmed, refused, unknown, answersAfterMs, storedAfterMs } = result;
+  const { faults, seconds, keys, repeats, answersAfterMs, storedAfterMs } = result;
   const struck = faults.map(({ name, atMs, holdMs, notes }) => {
     return `${name} (at ${atMs} ms for ${[`${holdMs} ms`, ...notes].join(', ')})`;
   });
-  const counts = `${confirmed} confirmed, ${refused} refused, ${unknown} unknown`;
+  const counts = `${keys} keys, ${repeats} repeats`;
   const recovery = `answers after ${formatMs(answersAfterMs)} ms, all stored after ${formatMs(storedAfterMs)} ms`;
   return [
     `${number}. ${struck.join(' + ')}: ${seconds.toFixed(1)} s, ${counts}; ${recovery}`,
@@ -54,16 +53,18 @@ export function formatChaos(findings: ChaosFindings): string {
     .map(([name, group]) => formatRow(name, group));
   const problems = findings.problems.map((problem) => `FAIL: ${problem}`);
   return `${[
-    '| fault | rounds | confirmed | unknown | answers after ms, median (most) | stored after ms, median (most) | missing | double |',
+    '| fault | rounds | keys | repeats | answers after ms, median (most) | stored after ms, median (most) | missing | double |',
     '|---|--:|--:|--:|--:|--:|--:|--:|',
     ...rows,
     formatRow('all', rounds),
     '',
     `Memory at the peak, MiB: ${formatPeaks(rounds)}`,
-    `Documents: ${formatCount(documents)}, with the payload of another one: ${formatCount(double)}`,
+    `Documents: ${formatCount(documents)} of ${formatCount(sum(rounds, ({ keys }) => keys))} keys, with the payload of another one: ${formatCount(double)}`,
     `Seed: ${seed}`,
     '',
-    ...(problems.length > 0 ? problems : ['PASS: every confirmed id is stored exactly once.']),
+    ...(problems.length > 0
+      ? problems
+      : ['PASS: every confirmed id is stored exactly once, 5 documents for each key.']),
   ].join('\n')}\n`;
 }
 
@@ -71,8 +72,8 @@ function formatRow(name: string, rounds: readonly RoundResult[]): string {
   return `| ${[
     name,
     rounds.length,
-    formatCount(sum(rounds, ({ confirmed }) => confirmed)),
-    formatCount(sum(rounds, ({ unknown }) => unknown)),
+    formatCount(sum(rounds, ({ keys }) => keys)),
+    formatCount(sum(rounds, ({ repeats }) => repeats)),
     formatTimes(rounds.map(({ answersAfterMs }) => answersAfterMs)),
     formatTimes(rounds.map(({ storedAfterMs }) => storedAfterMs)),
     sum(rounds, ({ missing }) => missing),

@@ -28,7 +28,7 @@ export const linkNames = [
   'writer-mongodb',
 ] as const;
 
-type LinkName = (typeof linkNames)[number];
+export type LinkName = (typeof linkNames)[number];
 
 export interface Rig {
   parts: Record<PartName, Part>;
@@ -37,10 +37,15 @@ export interface Rig {
   disks: Record<'emulator' | 'mongodb', SmallDisk> | undefined;
   /** Through the link. */
   apiUrl: string;
+  /** Not through the link. */
+  apiOwnUrl: string;
+  /** More of the api's URLs that the load sends each try to; none unless a fault adds them. */
+  alsoTo: string[];
   /** Not through a link. */
   broker: { host: string };
   mongo: MongoClient;
-  /** Beside the first. */
+  /** Beside the first, behind the same links to broker and MongoDB. */
+  startSecondApi(): Promise<NodeProcess>;
   startSecondWriter(): Promise<NodeProcess>;
   close(): Promise<void>;
 }
@@ -79,11 +84,9 @@ export async function startRig(): Promise<Rig> {
     broker: { host: `127.0.0.1:${brokerLink.port}` },
     env: { PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) },
   });
+  const apiBackends = behind(inner['api-emulator'], inner['api-mongodb']);
   const writerBackends = behind(inner['writer-emulator'], inner['writer-mongodb']);
-  const [api, writer] = await Promise.all([
-    startApi(behind(inner['api-emulator'], inner['api-mongodb'])),
-    startWriter(writerBackends),
-  ]);
+  const [api, writer] = await Promise.all([startApi(apiBackends), startWriter(writerBackends)]);
   const links = { 'client-api': await createLink(portOf(api.url)), ...inner };
   const parts = {
     api: createPart('api', api),
@@ -97,8 +100,11 @@ export async function startRig(): Promise<Rig> {
     links,
     disks,
     apiUrl: `http://127.0.0.1:${links['client-api'].port}`,
+    apiOwnUrl: api.url,
+    alsoTo: [],
     broker,
     mongo,
+    startSecondApi: () => startApi(apiBackends),
     startSecondWriter: () => startWriter(writerBackends),
     async close() {
       await mongo.close();

@@ -1,19 +1,20 @@
 /**
- * One round: a load begins, faults strike and end, and when the api confirms again the load ends. Then everything that
- * was confirmed has to be stored, and the emulator has to hold nothing any longer, so that no redelivery can follow.
+ * One round: a load begins, faults strike and end, and when the api confirms again the load ends. Each of its requests is
+ * repeated with an idempotency key until it is confirmed. Then everything that was confirmed has to be stored, the api has
+ * to be ready, and the emulator has to hold nothing any longer, so that no redelivery can follow.
  *
- * The judgement is the audit's: ids that clients were given, and the documents whose ids were made since.
+ * The judgement is the audit's: all ids that clients were given, and exactly 5 documents more for each key.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { names } from '@assessment/api/names';
 import { MongoError } from 'mongodb';
 import { createFolder } from '../../test/process.ts';
+import { readApiClock } from '../api-client.ts';
 import { backlogCount } from '../backlog.ts';
-import { secondOf } from '../ids-file.ts';
-import { documentBounds, type Findings, findProblems, firstSecond } from '../judgement.ts';
+import { documentBounds, type Findings, findProblems } from '../judgement.ts';
 import { driveLoad } from '../load.ts';
-import { type Run, unknownCount } from '../run.ts';
+import { NotJudged, type Run, unknownCount } from '../run.ts';
 import { createStoredRecords, type StoredRecords } from '../stored-records.ts';
 import type { PartName } from './part.ts';
 import type { Strike } from './plan.ts';
@@ -23,9 +24,12 @@ export interface RoundResult {
   faults: { name: string; atMs: number; holdMs: number; notes: string[] }[];
   /** Of the whole round. */
   seconds: number;
-  confirmed: number;
-  refused: number;
-  unknown: number;
+  /** Requests of the load, each with a key of its own. */
+  keys: number;
+  /** Of them, those that were never confirmed. */
+  unconfirmed: number;
+  /** Requests beside the first one of each key. */
+  repeats: number;
   /** From the end of the last fault until the first confirmation of a request sent after it. */
   answersAfterMs: number | null;
   /** From the end of the last fault until everything confirmed was stored. */
@@ -40,8 +44,8 @@ export interface RoundResult {
   problems: string[];
 }
 
-/** Enough for a writer's lease of 10 s to end and its envelopes to be stored by another. */
-const roundMsMax = 15_000;
+/** Enough for a writer's lease of 10 s to end and its envelopes to be stored by another; `noticeMs` of faults is on top. */
+const roundMsMin = 15_000;
 
 /** Also a round whose faults took long, on a busy machine, says how long the api did. */
 const answerMsMin = 5_000;
@@ -57,27 +61,30 @@ const pollMs = 50;
 
 export async function runRound(rig: Rig, strikes: readonly Strike[]): Promise<RoundResult> {
   const startedAt = performance.now();
+  const roundMsMax = roundMsMin + Math.max(...strikes.map(({ fault }) => fault.noticeMs ?? 0));
   const elapsedMs = () => performance.now() - startedAt;
   const records = createStoredRecords(rig.mongo.db());
   const deathsBefore = Object.values(rig.parts).map((part) => part.deaths().length);
   for (const part of Object.values(rig.parts)) part.takePeakBytes();
-  const load = await beginLoad(rig, records);
+  const documentsBefore = await countDocuments(rig);
+  const load = beginLoad(rig);
   const struck = await Promise.all(strikes.map((strike) => act(rig, strike)));
   const healedAt = performance.now();
-  const answeredAt = await load.confirmedAfter(healedAt, Math.max(answerMsMin, roundMsMax - elapsedMs()));
+  const patienceMs = Math.max(answerMsMin, roundMsMax - elapsedMs());
+  const [answeredAt, isReady] = await Promise.all([
+    load.confirmedAfter(healedAt, patienceMs),
+    untilReady(rig, healedAt + patienceMs),
+  ]);
   const { run, ids } = await load.end();
   const idsMissing = await untilStored(ids, records);
   const storedAt = performance.now();
   const isDrained = await untilDrained(rig);
-  const first = firstSecond(run);
-  const idsFoundBeforeRun = ids.filter((id) => secondOf(id) < first && !idsMissing.includes(id)).length;
-  const counted = await retried(() => records.countFrom(first, first));
   const findings: Findings = {
     run,
-    documentsBefore: load.documentsBefore,
-    documentsAfter: counted + idsFoundBeforeRun,
+    documentsBefore,
+    documentsAfter: await countDocuments(rig),
     idsFound: ids.length - idsMissing.length,
-    idsFoundBeforeRun,
+    idsFoundBeforeRun: 0,
     idsMissing,
   };
   const deaths = Object.values(rig.parts).flatMap(({ name, deaths }, index) =>
@@ -89,9 +96,9 @@ export async function runRound(rig: Rig, strikes: readonly Strike[]): Promise<Ro
   return {
     faults: struck,
     seconds: elapsedMs() / 1000,
-    confirmed: run.confirmed,
-    refused: run.refused,
-    unknown: unknownCount(run),
+    keys: run.sent,
+    unconfirmed: unknownCount(run),
+    repeats: run.keyed?.repeats ?? 0,
     answersAfterMs: answeredAt === undefined ? null : Math.max(0, answeredAt - healedAt),
     storedAfterMs: idsMissing.length > 0 ? null : storedAt - healedAt,
     missing: idsMissing.length,
@@ -101,17 +108,14 @@ export async function runRound(rig: Rig, strikes: readonly Strike[]): Promise<Ro
     problems: [
       ...findProblems(findings),
       ...(answeredAt === undefined ? ['The api did not confirm again.'] : []),
+      ...(isReady ? [] : ['The api is not ready again.']),
       ...(isDrained ? [] : ['The emulator still holds envelopes.']),
       ...(isLate ? [`The round took ${(elapsedMs() / 1000).toFixed(1)} s.`] : []),
     ],
   };
 }
 
-async function beginLoad(rig: Rig, records: StoredRecords) {
-  // All of the round before is stored, so what this second holds of it is counted before and after.
-  const beganAt = new Date(Date.now() - 1_000);
-  const first = firstSecond({ beganAt });
-  const documentsBefore = await retried(() => records.countFrom(first, first));
+function beginLoad(rig: Rig) {
   const ending = new AbortController();
   const ids: string[] = [];
   let wanted = { sentAtMs: Number.POSITIVE_INFINITY, resolve: (_at?: number) => {} };
@@ -123,15 +127,15 @@ async function beginLoad(rig: Rig, records: StoredRecords) {
       durationMs: settleMs,
       idsFile: join(createFolder(), 'ids.txt'),
       signal: ending.signal,
+      keys: { alsoTo: () => rig.alsoTo },
       onConfirmed(confirmed, sentAtMs) {
         ids.push(...confirmed);
         if (sentAtMs >= wanted.sentAtMs) wanted.resolve(performance.now());
       },
     },
-    beganAt,
+    new Date(),
   );
   return {
-    documentsBefore,
     async confirmedAfter(sentAtMs: number, patienceMs: number): Promise<number | undefined> {
       const { promise, resolve } = Promise.withResolvers<number | undefined>();
       wanted = { sentAtMs, resolve };
@@ -166,6 +170,20 @@ async function untilStored(ids: readonly string[], records: StoredRecords): Prom
   }
 }
 
+/** Whether MongoDB and the broker answer the api again by then. */
+async function untilReady({ apiOwnUrl }: Rig, giveUpAt: number): Promise<boolean> {
+  for (;;) {
+    try {
+      await readApiClock(apiOwnUrl);
+      return true;
+    } catch (error) {
+      if (!(error instanceof NotJudged)) throw error;
+      if (performance.now() > giveUpAt) return false;
+      await pause(pollMs);
+    }
+  }
+}
+
 /** Whether everything is acknowledged: nothing can be delivered again. */
 async function untilDrained({ broker }: Rig): Promise<boolean> {
   const giveUpAt = performance.now() + settleMs;
@@ -174,6 +192,11 @@ async function untilDrained({ broker }: Rig): Promise<boolean> {
     if (performance.now() > giveUpAt) return false;
     await pause(pollMs);
   }
+}
+
+/** Of all rounds. */
+function countDocuments({ mongo }: Rig): Promise<number> {
+  return retried(() => mongo.db().collection(names.collection).countDocuments());
 }
 
 /** A MongoDB that has just been started again may not answer yet. */

@@ -9,6 +9,8 @@ export interface Fault {
   touches: readonly string[];
   /** Why it cannot be had here. */
   missing?: () => string | undefined;
+  /** How long the system may take to notice, by limits of its own, and the round is given on top; none without. */
+  noticeMs?: number;
   /** Breaks, waits and repairs; resolves when nothing is broken any longer. */
   run(rig: Rig, moment: Moment): Promise<void>;
 }
