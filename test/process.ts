@@ -84,7 +84,8 @@ export async function findFreePort(): Promise<number> {
 
 /** @throws Error with the output when the process ends, or says nothing for a minute, before it is ready. */
 export async function startProcess(options: ProcessOptions): Promise<RunningProcess> {
-  let run = await launch(options);
+  let run = launch(options);
+  await run.ready;
 
   async function end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     // A paused process takes no SIGTERM before it goes on.
@@ -105,7 +106,8 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
     resume: () => void run.child.kill('SIGCONT'),
     async restart(env) {
       if (running.has(run.child)) throw new Error(`${options.command} still runs; stop or kill it first`);
-      run = await launch({ ...options, env: { ...options.env, ...env } });
+      run = launch({ ...options, env: { ...options.env, ...env } });
+      await run.ready;
     },
     [Symbol.asyncDispose]: () => end('SIGTERM'),
   };
@@ -143,7 +145,8 @@ export async function runToItsEnd(
   return stdout;
 }
 
-async function launch(options: ProcessOptions) {
+/** Returns at once, so that `output` shows what the process has written before it is ready. */
+function launch(options: ProcessOptions) {
   const child = spawn(options.command, options.args ?? [], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -170,10 +173,10 @@ async function launch(options: ProcessOptions) {
     fail(`not ready after ${startTimeoutMs / 1000} s`);
     child.kill('SIGKILL');
   }, startTimeoutMs);
-  try {
-    await ready.promise;
-  } finally {
-    clearTimeout(timer);
-  }
-  return { child, exited, output: () => output };
+  return {
+    child,
+    exited,
+    output: () => output,
+    ready: ready.promise.finally(() => clearTimeout(timer)),
+  };
 }

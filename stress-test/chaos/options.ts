@@ -18,8 +18,9 @@ export const help = `Breaks the whole system and proves that nothing is lost or 
 
 Faults:
 ${formatNames()}
-Each request of the load has an Idempotency-Key and is repeated with it until it is confirmed. After each round there have
-to be exactly 5 documents for each key. Everything runs on this machine, on free ports of loopback, in folders of its own that are removed at the end.
+Each request of the load has an Idempotency-Key and is repeated with it until it is confirmed. After each
+round there have to be exactly 5 documents for each key.
+Everything runs on this machine, on free ports of loopback, in folders of its own that are removed at the end.
 Ctrl-C ends all that was started.
 Exit code: 0 passed, 1 failed, 2 nothing was judged (bad usage, or a part that is not there),
 130 stopped by Ctrl-C or SIGTERM.

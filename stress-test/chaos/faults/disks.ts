@@ -45,7 +45,7 @@ function listen(part: Part): (pattern: RegExp) => Promise<string> {
   return async (pattern) => {
     for (;;) {
       const output = part.output();
-      const at = output.lastIndexOf(mark);
+      const at = output.indexOf(mark);
       // Not there: the part was started again since.
       const found = pattern.exec(at < 0 ? output : output.slice(at + mark.length));
       if (found) return found[0];
