@@ -167,4 +167,14 @@ describe('a request with an Idempotency-Key', needs('mongodb'), () => {
     assert.equal(data.body.ids.length, 5);
     await allStored([...data.body.ids, ...records.body.ids]);
   });
+
+  test('is answered while MongoDB stands still', async () => {
+    system.mongoDb.pause();
+    const data = await getData('no-database');
+    const records = await post({ a: 1 }, 'no-database-too');
+    system.mongoDb.resume();
+    assert.equal(data.status, 200);
+    assert.equal(records.status, 202);
+    await allStored([...data.body.writes, ...records.body.ids]);
+  });
 });

@@ -6,7 +6,6 @@ import { watchBacklog } from './backlog.ts';
 import { configSchema } from './config.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import { readMongoDbStatus } from './dashboard/mongodb-status.ts';
-import type { Write } from './envelope.ts';
 import { readEnvironmentOrExit } from './environment.ts';
 import type { FailureCode } from './errors.ts';
 import { createKeyedRequests } from './keyed-requests.ts';
@@ -81,12 +80,10 @@ const reader = createReader(database, {
 });
 
 const keyedRequests = createKeyedRequests({
-  findStored: (ids) =>
-    database
-      .collection<Write>(names.collection)
-      .find({ _id: { $in: [...ids] } })
-      .toArray()
-      .catch(() => undefined),
+  async findStored(ids) {
+    if (!reader.isAnswering()) return undefined;
+    return reader.findRecords(ids).catch(() => undefined);
+  },
   bytesMax: keyedAnswersBytesMax,
 });
 

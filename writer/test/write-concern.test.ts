@@ -10,6 +10,7 @@ import { type MongoDb, startMongoDb } from '../../test/parts.ts';
 import { needs } from '../../test/programs.ts';
 import { until } from '../../test/until.ts';
 import { createBulkWriter } from '../src/bulk-writer.ts';
+import { createCircuitBreaker } from '../src/circuit-breaker.ts';
 import { createReadModelUpdater } from '../src/read-model.ts';
 
 /** Options of MONGODB_URI, and the write concern that MongoDB is sent with them. */
@@ -38,6 +39,7 @@ describe('write concern', needs('mongodb'), () => {
       const stopping = new AbortController();
       const bulkWriter = createBulkWriter(database.collection<Write>(names.collection), {
         concurrency: 2,
+        breaker: createCircuitBreaker({ refusedMax: 100 }),
         signal: stopping.signal,
       });
       const readModel = createReadModelUpdater(readModelCollection(database), { run: bulkWriter.run });
@@ -60,9 +62,13 @@ describe('write concern', needs('mongodb'), () => {
   test('a single node takes majority, which is what nobody has to ask for', async () => {
     await using client = createMongoClient(mongoDb.uri, { appName: 'test', poolSizeMax: 1 });
     const records = openDatabase(client, mongoDb.uri).collection<Write>(names.collection);
-    const bulkWriter = createBulkWriter(records, { concurrency: 1, signal: AbortSignal.timeout(60_000) });
+    const bulkWriter = createBulkWriter(records, {
+      concurrency: 1,
+      breaker: createCircuitBreaker({ refusedMax: 100 }),
+      signal: AbortSignal.timeout(60_000),
+    });
     const writes = createWrites(new Date());
-    assert.deepEqual(await bulkWriter.store(writes), []);
+    assert.deepEqual((await bulkWriter.store(writes)).refusals, []);
     assert.equal(await records.countDocuments({ _id: { $in: writes.map(({ _id }) => _id) } }), writes.length);
   });
 });
