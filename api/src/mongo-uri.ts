@@ -51,8 +51,8 @@ export function problemOfUri(uri: string): string | undefined {
   return refused && `has the option \`${refused}\`, which each service sets by itself. Leave it out`;
 }
 
-/** In lower case, because MongoDB's URIs do not distinguish it. */
-function optionNames(uri: string): Set<string> {
+/** Returns the options that `uri` names, in lower case, because MongoDB's URIs do not distinguish it. */
+export function optionNames(uri: string): Set<string> {
   const options = new URLSearchParams(uri.split('?')[1]);
   return new Set([...options.keys()].map((name) => name.toLowerCase()));
 }

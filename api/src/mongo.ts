@@ -1,7 +1,7 @@
 /** How every process reaches MongoDB. */
 import { type Db, MongoClient } from 'mongodb';
 import { withinDeadline } from './mongo-deadline.ts';
-import { databaseName, writeConcern } from './mongo-uri.ts';
+import { databaseName, optionNames, writeConcern } from './mongo-uri.ts';
 
 /**
  * The longest silence on a connection while MongoDB owes an answer, and so the time of an operation without a deadline of
@@ -16,18 +16,19 @@ const connectionTimeoutMs = 2_000;
 
 /**
  * A client that connects when first used, so that a process starts and answers while MongoDB is away.
- * Retries are the callers' own: a standalone node takes no retryable writes, and ids made beforehand make
- * any insert safe to repeat.
+ * Retries are the callers' own, unless the URI asks the driver for them: a standalone node takes no retryable writes, and
+ * ids made beforehand make any insert safe to repeat.
  */
 export function createMongoClient(
   uri: string,
   options: { appName: string; poolSizeMax: number },
 ): MongoClient {
+  const given = optionNames(uri);
   const client = new MongoClient(uri, {
     appName: options.appName,
     maxPoolSize: options.poolSizeMax,
-    retryWrites: false,
-    retryReads: false,
+    ...(!given.has('retrywrites') && { retryWrites: false }),
+    ...(!given.has('retryreads') && { retryReads: false }),
     writeConcern: writeConcern(uri),
     serverSelectionTimeoutMS: connectionTimeoutMs,
     waitQueueTimeoutMS: connectionTimeoutMs,

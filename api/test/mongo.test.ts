@@ -15,3 +15,17 @@ test('reaches a MongoDB that was away when it was first asked', needs('mongodb')
   await mongoDb.restart();
   await until(isAnswering);
 });
+
+test('leaves retries to its callers, unless the URI asks the driver for them', () => {
+  for (const [options, writes, reads] of [
+    ['', false, false],
+    ['?retryWrites=true', true, false],
+    ['?retryReads=true&retryWrites=false', false, true],
+  ] as const) {
+    const { retryWrites, retryReads } = createMongoClient(`mongodb://127.0.0.1:27017/${options}`, {
+      appName: 'test',
+      poolSizeMax: 1,
+    }).options;
+    assert.deepEqual([retryWrites, retryReads], [writes, reads], options);
+  }
+});
