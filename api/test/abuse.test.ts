@@ -332,6 +332,18 @@ describe('abuse of the api', needs('mongodb'), () => {
     }
   });
 
+  test('the metrics are asked for by their names alone, also by a name that every object has', async () => {
+    for (const name of ['constructor', 'toString', '__proto__', 'hasOwnProperty', 'valueOf']) {
+      const [answer] = parseAnswers(
+        await exchange(url, `GET /metrics?name=${name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`),
+      );
+      assert.deepEqual([answer?.status, answer?.body], [200, ''], name);
+    }
+    const many = 'name=api_requests_total&'.repeat(500);
+    const text = await (await fetch(`${url}/metrics?${many}name=constructor`)).text();
+    assert.equal(text.match(/^api_requests_total /gm)?.length, 1);
+  });
+
   test('the metrics name nothing that came from outside, so that their number does not grow', async () => {
     const metrics = await (await fetch(`${url}/metrics`)).text();
     const labels = new Set(

@@ -40,6 +40,17 @@ test('a registry says the same whether it is asked or its text is read', async (
   assert.deepEqual(totalsBy(read, 'requests_total', 'code'), { 'a "quoted" \\ one': 3, b: 1 });
 });
 
+test('a label may be named as what every object has', () => {
+  const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty'];
+  const read = parseText(names.map((name) => `requests_total{code="${name}"} 2\n`).join(''), wanted);
+  assert.deepEqual(
+    totalsBy(read, 'requests_total', 'code'),
+    Object.fromEntries(names.map((name) => [name, 2])),
+  );
+  const [series] = parseText('requests_total{__proto__="a"} 1', wanted).get('requests_total') ?? [];
+  assert.deepEqual(Object.entries(series?.labels ?? {}), [['__proto__', 'a']]);
+});
+
 test('growth counts a new series from 0 and one that shrank as a process that started again', () => {
   const before = parseText('requests_total{code="a"} 10\nrequests_total{code="b"} 10', wanted);
   const after = parseText(

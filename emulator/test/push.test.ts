@@ -11,6 +11,8 @@ import { createClient, startEmulator } from './harness.ts';
 
 interface Pushed {
   headers: IncomingHttpHeaders;
+  /** Names and values in turn, also those that no object takes. */
+  rawHeaders: string[];
   body: string;
   /** Of a wrapped message. */
   text: string;
@@ -41,7 +43,8 @@ async function startEndpoint(
     response.on('close', () => underWay--);
     let body = '';
     for await (const piece of request) body += piece;
-    const pushed = { headers: request.headers, body, ...unwrap(body) };
+    const { headers, rawHeaders } = request;
+    const pushed = { headers, rawHeaders, body, ...unwrap(body) };
     endpoint.pushed.push(pushed);
     answer(response, pushed);
   });
@@ -121,12 +124,17 @@ test('posts the data alone without the wrapper, and metadata as headers when ask
   const { client, topic } = await setUp(context, endpoint.url, {
     pushConfig: { pushEndpoint: endpoint.url, noWrapper: { writeMetadata: true } },
   });
-  const attributes = { 'x-kind': 'order', 'content-length': '1', 'not a header': 'x' };
+  const attributes = {
+    ...{ 'x-kind': 'order', 'content-length': '1', 'not a header': 'x', constructor: 'own' },
+    ['__proto__']: 'kept',
+  };
   const id = await topic.publishMessage({ data: Buffer.from('raw'), attributes });
   await until(() => endpoint.pushed.length === 1);
-  const { headers, body } = endpoint.pushed[0] as Pushed;
+  const { headers, rawHeaders, body } = endpoint.pushed[0] as Pushed;
   assert.equal(body, 'raw');
   assert.equal(headers['x-kind'], 'order');
+  assert.equal(headers.constructor, 'own');
+  assert.ok(rawHeaders.join().includes('__proto__,kept'), rawHeaders.join());
   assert.equal(headers['x-goog-pubsub-message-id'], id);
   assert.equal(headers['x-goog-pubsub-subscription-name'], 'projects/project/subscriptions/pushed');
   assert.ok(Date.parse(String(headers['x-goog-pubsub-publish-time'])) > 0);

@@ -148,6 +148,19 @@ test('creates, updates, detaches and deletes a subscription', async (context) =>
   await refuses(call, `DELETE ${name}`, undefined, [404, 'NOT_FOUND', 'Subscription does not exist']);
 });
 
+test('refuses an update mask that names what every object has', async (context) => {
+  const { call } = await setUp(context);
+  for (const path of ['constructor', 'to_string', 'toString', '__proto__', 'has_own_property']) {
+    const known: [number, string, RegExp] = [
+      400,
+      'INVALID_ARGUMENT',
+      /is not a known (Topic|Subscription) field/,
+    ];
+    await refuses(call, `PATCH ${topic}`, { topic: {}, updateMask: path }, known);
+    await refuses(call, `PATCH ${subscription}`, { subscription: {}, updateMask: path }, known);
+  }
+});
+
 test('refuses a dead-letter policy without a topic, and takes one away by an empty one', async (context) => {
   const { call } = await setUp(context, { deadLetterPolicy: { deadLetterTopic: topic } });
   const notFound: [number, string, string] = [404, 'NOT_FOUND', 'Dead letter topic not found'];

@@ -51,11 +51,10 @@ function baseName(name: string): string {
 }
 
 function parseLabels(text: string): Record<string, string> {
-  const labels: Record<string, string> = {};
-  for (const [, key = '', value = ''] of text.matchAll(labelPattern)) {
-    labels[key] = value.replace(/\\(.)/g, (_, character) => (character === 'n' ? '\n' : character));
-  }
-  return labels;
+  const pairs = Array.from(text.matchAll(labelPattern), ([, key = '', value = '']) => {
+    return [key, value.replace(/\\(.)/g, (_, character) => (character === 'n' ? '\n' : character))];
+  });
+  return Object.fromEntries(pairs);
 }
 
 function addSeries(sample: Sample, name: string, series: Series): void {
@@ -100,12 +99,13 @@ export function total(sample: Sample, name: string, labels: Record<string, strin
 
 /** Sums by the values of one label. */
 export function totalsBy(sample: Sample, name: string, label: string): Record<string, number> {
-  const totals: Record<string, number> = {};
+  // A map, because a label may be named like something that every object has.
+  const totals = new Map<string, number>();
   for (const { labels, value } of sample.get(name) ?? []) {
     const key = labels[label] ?? '';
-    totals[key] = (totals[key] ?? 0) + value;
+    totals.set(key, (totals.get(key) ?? 0) + value);
   }
-  return totals;
+  return Object.fromEntries(totals);
 }
 
 function seriesOf(sample: Sample, name: string, labels: Record<string, string>): Series[] {

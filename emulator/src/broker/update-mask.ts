@@ -75,7 +75,8 @@ function checkPaths(
     throw invalid(`The update_mask in the ${request} must be set, and must contain a non-empty paths list.`);
   }
   for (const path of paths) {
-    const field = fields[path];
+    // A path such as `constructor` is no field, although every object has one.
+    const field = Object.hasOwn(fields, path) ? fields[path] : undefined;
     const bad = `Invalid update_mask provided in the ${request}:`;
     if (field === 'fixed') throw invalid(`${bad} the ${path} field in the ${kind} is not mutable.`);
     if (field) continue;

@@ -47,7 +47,7 @@ function wrapped(message: PushedMessage): PushRequest {
 /** https://cloud.google.com/pubsub/docs/payload-unwrapping */
 function unwrapped({ writesMetadata }: PushSettings, message: PushedMessage): PushRequest {
   const { data, attributes, messageId, publishTime, orderingKey } = read(message);
-  const headers: OutgoingHttpHeaders = { 'content-length': data.length };
+  const headers: OutgoingHttpHeaders = Object.assign(Object.create(null), { 'content-length': data.length });
   if (!writesMetadata) return { headers, body: data };
   for (const [key, value] of attributes) if (isHeader(key, value)) headers[key.toLowerCase()] = value;
   Object.assign(headers, {
