@@ -158,7 +158,11 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
   }
 
   test('says how many requests of a burst failed', async () => {
-    await using api = await startApi({ ...system, env: { BURST_REQUESTS_MAX: '100', IN_FLIGHT_MAX: '1' } });
+    await using api = await startApi({
+      ...system,
+      broker: { host: '127.0.0.1:1' },
+      env: { BURST_REQUESTS_MAX: '100', PUBLISH_TIMEOUT_MS: '100' },
+    });
     const { page, close } = await open({}, api.url);
     await page.getByLabel('Requests').fill('100');
     await page.keyboard.press('Enter');
@@ -190,7 +194,7 @@ describe('the dashboard', needs('mongodb', 'chromium'), () => {
     assert.equal((await start('{"requests":1}', { 'content-type': 'text/plain' })).status, 415);
     const large = await start(`{"requests":1,"more":"${'x'.repeat(1_024)}"}`);
     assert.equal(large.status, 413);
-    assert.equal(large.body.message, 'body: wants at most 1024 bytes.');
+    assert.equal(large.body.message, 'body: must have at most 1024 bytes.');
     assert.equal((await start('{"requests":1}', { ...json, 'sec-fetch-site': 'cross-site' })).status, 400);
     assert.equal((await request(`${url}/dashboard/burst`)).status, 405);
   });

@@ -183,8 +183,8 @@ describe('when a part is away', needs('mongodb'), () => {
 
   test('an api with bad variables names them and exits 1', async () => {
     await assert.rejects(
-      startApi({ ...system, env: { LOG_LEVEL: 'loud', IN_FLIGHT_MAX: '-1' } }),
-      /ended with 1[\s\S]*LOG_LEVEL: wants[\s\S]*IN_FLIGHT_MAX: wants/,
+      startApi({ ...system, env: { LOG_LEVEL: 'loud', REQUEST_BYTES_MAX: '-1' } }),
+      /ended with 1[\s\S]*LOG_LEVEL: wants[\s\S]*REQUEST_BYTES_MAX: wants/,
     );
   });
 });

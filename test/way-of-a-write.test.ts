@@ -106,11 +106,19 @@ describe('the way of a write', needs('mongodb'), () => {
   });
 
   const badBodies: [string, string, RegExp][] = [
-    ['text that is no JSON', '{"a":', /body: wants valid JSON/],
-    ['a number', '1', /body: wants/],
+    ['text that is no JSON', '{"a":', /body: must be valid JSON/],
+    ['a number', '1', /body: must be an object/],
     ['an empty array', '[]', /1 to 100 objects, got 0/],
-    ['an _id', '{"_id":"x"}', /body\._id: ids are made by the server/],
+    ['an _id', '{"_id":"x"}', /body\._id: must be left out/],
     ['an operator', '{"a":{"$gt":""}}', /body\.a\.\$gt: /],
+    [
+      'a number that loses digits',
+      '{"a":[1,10000000000000000000001]}',
+      /body\.a\[1\]: must be a number that/,
+    ],
+    ['a number that loses its fraction', '{"a":4503599627370497.3}', /body\.a: must be a number that/],
+    ['a number that becomes 0', '[{"a":4e-400}]', /\[0\]\.a: must be a number that/],
+    ['a repeated key', '{"a":{"b":1,"b":2}}', /body\.a\.b: must not be repeated/],
   ];
   for (const [what, text, message] of badBodies) {
     test(`POST /api/records refuses ${what} with 400 that names the field`, async () => {
@@ -124,7 +132,7 @@ describe('the way of a write', needs('mongodb'), () => {
 
   test('POST /api/records refuses an empty body with 400, whether its length is given or not', async () => {
     const json = { 'content-type': 'application/json' };
-    assert.match((await post('', json)).body.message, /body: wants JSON, got nothing/);
+    assert.match((await post('', json)).body.message, /body: must be JSON, got nothing/);
     const chunked = await request(`${url}/api/records`, {
       method: 'POST',
       headers: json,
@@ -135,7 +143,7 @@ describe('the way of a write', needs('mongodb'), () => {
     const head = 'POST /api/records HTTP/1.1\r\nHost: a\r\nConnection: close\r\n';
     const [none] = parseAnswers(await exchange(url, `${head}Content-Type: application/json\r\n\r\n`));
     assert.equal(none?.status, 400);
-    assert.match(none?.body ?? '', /body: wants JSON, got nothing/);
+    assert.match(none?.body ?? '', /body: must be JSON, got nothing/);
   });
 
   test('POST /api/records takes a body that grows to six times its size as BSON', async () => {
@@ -156,7 +164,7 @@ describe('the way of a write', needs('mongodb'), () => {
     for (const id of ['abc', '0'.repeat(25), 'g'.repeat(24), '%00', '[object Object]']) {
       const { status, body } = await request(`${url}/api/records/${encodeURI(id)}`);
       assert.equal(status, 400, id);
-      assert.match(body.message, /^id: wants 24 hexadecimal digits/);
+      assert.match(body.message, /^id: must be 24 hexadecimal digits/);
     }
     assert.equal((await request(`${url}/api/records/%E0%A4%A`)).status, 400);
   });

@@ -1,22 +1,27 @@
 /**
- * The bound on requests in flight, in front of everything else, so that a refusal costs as little as
- * possible. What is `uncounted` has to answer under any load: health, metrics and the dashboard.
+ * The bound on requests in flight, in front of everything else, so that a refusal costs as little as possible. What is
+ * `uncounted` has to answer under any load: health, metrics and the dashboard.
  *
- * A request is `waiting` → `under way` → answered, or refused at once when `inFlightMax` are in flight. Those that
- * wait are begun in the order of their arrival, for a slice of each turn of the event loop. In between the sockets
- * are read, so what is over the bound hears of it within a turn or two, and nobody waits unseen in a socket while
- * others are answered again and again. Without load a request is begun in the turn in which it arrived.
+ * A request is `waiting` → `under way` → answered, or `refused` → answered, when the budget has no room for it. A turn of
+ * the event loop reads the sockets, begins requests in the order of their arrival for a slice of time, and then answers
+ * refusals for half as long. So what is over the bound hears of it within a few turns, and nobody waits unseen in a socket
+ * while others are answered again and again. Without load a request is begun in the turn in which it arrived.
  *
- * A client that is refused and comes again before its `Retry-After` is over loses its connection. With a thousand and
- * more of those the event loop would never be done with reading (libuv goes on for up to 48 × 1,024 sockets that have
- * something), and nothing would be begun or confirmed; a new connection waits to be accepted, 64 in a turn.
+ * A refusal is not answered where it is read. Clients that come again at once would keep the event loop reading (libuv goes
+ * on for up to 48 × 1,024 sockets that have something), and nothing would be begun or confirmed. A client that waits for
+ * its refusal sends nothing, so refusals come as fast as a slice allows, and no connection has to be closed: behind an
+ * ingress it is shared by many users.
+ *
+ * A request with a body is begun where it is read, because what begins it reads the body: it would wait in the request,
+ * where nobody counts it.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers';
 import { onEnd } from './answer-end.ts';
-import { ApiError } from './errors.ts';
+import { type Budget, overloaded, requestBytes } from './budget.ts';
+import type { ApiError } from './errors.ts';
 import { refusalHeaders } from './refusal.ts';
+import { hasBody } from './server.ts';
 
 export interface Admission {
   listener: RequestListener;
@@ -26,7 +31,9 @@ export interface Admission {
 }
 
 export interface AdmissionOptions {
-  inFlightMax: number;
+  budget: Budget;
+  /** Refused requests that wait for their answer, or for its reader. Over it their connection is closed. */
+  refusalsMax: number;
   /** By the exact path, before a query: in any other spelling a request counts, wherever it is routed to. */
   uncounted: ReadonlySet<string>;
   /** Told of each that counts, before it is taken or refused. */
@@ -34,78 +41,95 @@ export interface AdmissionOptions {
   onRefused?: (error: ApiError) => void;
 }
 
-const overloaded = new ApiError('overloaded', 'Too many requests are in flight. Try again.');
 /** In one array, which node:http takes as it is: of a refusal nothing is made anew. */
 const overloadedHeaders = Object.entries(refusalHeaders(overloaded)).flat();
-const closingHeaders = [...overloadedHeaders, 'Connection', 'close'];
-const retryAfterMs = (overloaded.retryAfterSeconds ?? 0) * 1_000;
-
-const refusedAt = Symbol('when a request of this connection was refused, by performance.now()');
-
-interface RefusedSocket extends Socket {
-  [refusedAt]?: number;
-}
-
-/** Whether a connection that is refused now has been told to come later than this. */
-function isEarly(socket: RefusedSocket): boolean {
-  const now = performance.now();
-  const last = socket[refusedAt];
-  socket[refusedAt] = now;
-  return last !== undefined && now - last < retryAfterMs;
-}
 
 /**
- * A slice is as long as what came before it, so that refusals take at most half of the time, within these bounds: long
- * enough that reading in between costs little, short enough that a turn, with the answers to what was confirmed, takes
- * some 30 ms: with 5 to 15 ms a refusal took 86 ms in the median, and 280 ms at the 99th percentile.
+ * A slice is as long as what came before it in the turn, within these bounds: long enough that reading in between costs
+ * little, short enough that a turn, with the answers to what was confirmed, takes some 30 ms.
  */
 const sliceMs = { min: 2, max: 5 } as const;
 
+/** Of the slice before it. To read and parse a request that is refused takes as long again as to answer it. */
+const refusalShare = 1 / 2;
+const refusalMsMin = 1;
+
+/** In the order of their arrival. */
+class Queue {
+  #first: (ServerResponse | undefined)[] = [];
+  #taken = 0;
+  #last: ServerResponse[] = [];
+
+  get length(): number {
+    return this.#first.length - this.#taken + this.#last.length;
+  }
+
+  push(response: ServerResponse): void {
+    this.#last.push(response);
+  }
+
+  /** Hands them to `use` until none is left or the time, by performance.now(), has come; one in any case. */
+  drain(use: (response: ServerResponse) => void, endAt: number): void {
+    while (this.length > 0) {
+      if (this.#taken === this.#first.length) {
+        this.#first = this.#last;
+        this.#last = [];
+        this.#taken = 0;
+      }
+      const response = this.#first[this.#taken];
+      // Left in its place it would be held until all of them are taken.
+      this.#first[this.#taken++] = undefined;
+      // A client that gave up meanwhile gets nothing written.
+      if (response && !response.destroyed) use(response);
+      if (performance.now() >= endAt) return;
+    }
+  }
+}
+
 export function createAdmission(next: RequestListener, options: AdmissionOptions): Admission {
+  const { budget } = options;
   let inFlight = 0;
+  let refusals = 0;
   let isDraining = false;
-  /** In the order of their arrival: the rest of `beginning`, then `waiting`. Bounded by `inFlightMax`. */
-  let beginning: (ServerResponse | undefined)[] = [];
-  let begun = 0;
-  let waiting: ServerResponse[] = [];
+  const waiting = new Queue();
+  const refused = new Queue();
   let isScheduled = false;
-  let sliceEndedAt = 0;
+  let turnEndedAt = 0;
 
   function leave() {
     inFlight--;
+    budget.give(requestBytes);
+  }
+
+  function leaveRefused() {
+    refusals--;
   }
 
   function schedule(): void {
     if (isScheduled) return;
     isScheduled = true;
-    setImmediate(beginSlice);
+    setImmediate(runSlices);
   }
 
-  function beginSlice(): void {
+  function runSlices(): void {
     isScheduled = false;
     const startedAt = performance.now();
-    const endAt = startedAt + Math.min(sliceMs.max, Math.max(sliceMs.min, startedAt - sliceEndedAt));
-    do beginNext();
-    while (waitingCount() > 0 && performance.now() < endAt);
-    sliceEndedAt = performance.now();
-    if (waitingCount() > 0) schedule();
+    const before = startedAt - turnEndedAt;
+    waiting.drain(begin, startedAt + Math.min(sliceMs.max, Math.max(sliceMs.min, before)));
+    const begunAt = performance.now();
+    refused.drain(refuse, begunAt + Math.max(refusalMsMin, (begunAt - startedAt) * refusalShare));
+    turnEndedAt = performance.now();
+    if (waiting.length > 0 || refused.length > 0) schedule();
   }
 
-  function waitingCount(): number {
-    return beginning.length - begun + waiting.length;
+  function begin(response: ServerResponse): void {
+    next(response.req, response);
   }
 
-  function beginNext(): void {
-    if (begun === beginning.length) {
-      beginning = waiting;
-      waiting = [];
-      begun = 0;
-    }
-    const response = beginning[begun];
-    // Left in its place it would be held until all of them have begun.
-    beginning[begun++] = undefined;
-    // A client that gave up meanwhile gets nothing written.
-    if (response && !response.destroyed) next(response.req, response);
+  function refuse(response: ServerResponse): void {
+    response.writeHead(overloaded.status, overloadedHeaders);
+    // As text it is one write with the headers; as bytes it would be a second, which costs as much as all the rest.
+    response.end(overloaded.body, 'latin1');
   }
 
   function listener(request: IncomingMessage, response: ServerResponse) {
@@ -117,15 +141,24 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
       return;
     }
     options.onRequest?.();
-    if (inFlight >= options.inFlightMax) {
+    if (!budget.take(requestBytes)) {
       options.onRefused?.(overloaded);
-      response.writeHead(overloaded.status, isEarly(request.socket) ? closingHeaders : overloadedHeaders);
-      // As text it is one write with the headers; as bytes it would be a second, which costs as much as all the rest.
-      response.end(overloaded.body, 'latin1');
+      if (refusals === options.refusalsMax) {
+        request.socket.destroy();
+        return;
+      }
+      refusals++;
+      onEnd(response, leaveRefused);
+      refused.push(response);
+      schedule();
       return;
     }
     inFlight++;
     onEnd(response, leave);
+    if (hasBody(request)) {
+      next(request, response);
+      return;
+    }
     waiting.push(response);
     schedule();
   }

@@ -1,7 +1,6 @@
 /** The one place where what a route throws becomes an answer, in every process. */
 import type { ErrorRequestHandler } from 'express';
 import { ApiError, type FailureCode } from './errors.ts';
-import { toBodyError } from './json-body.ts';
 import type { Logger } from './log.ts';
 import { refuse } from './refusal.ts';
 
@@ -25,10 +24,9 @@ export function answerErrors(options: {
   };
 }
 
-/** Express throws errors with a `status` of 4xx, as its body parser does; the rest are faults. */
+/** Express throws errors with a `status` of 4xx for what it cannot read; the rest are faults. */
 function toApiError(error: unknown): ApiError {
-  const known = error instanceof ApiError ? error : toBodyError(error);
-  if (known) return known;
+  if (error instanceof ApiError) return error;
   const { status } = (error ?? {}) as { status?: unknown };
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new ApiError('invalid_request', 'The request could not be read.');

@@ -5,9 +5,10 @@ import { answerErrors } from './answer-errors.ts';
 import { arrivalOf } from './arrival.ts';
 import type { Backlog } from './backlog.ts';
 import { requireToken } from './bearer-token.ts';
+import type { Budget } from './budget.ts';
 import type { Dashboard } from './dashboard/dashboard.ts';
 import type { FailureCode } from './errors.ts';
-import { readJson } from './json-body.ts';
+import { readJsonText } from './json-body.ts';
 import type { KeyedRequests } from './keyed-requests.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
@@ -25,6 +26,7 @@ import type { Tracing } from './tracing.ts';
 export interface AppDependencies {
   /** What the routes that write want to be shown; undefined lets everybody in. */
   token: string | undefined;
+  budget: Budget;
   /** GET /api/data: routes/data.ts, or routes/direct-data.ts to be measured against. */
   dataRoute: RequestHandler;
   publisher: Publisher;
@@ -43,7 +45,7 @@ export interface AppDependencies {
 }
 
 export function createApp(dependencies: AppDependencies): Express {
-  const { metrics, token, tracing } = dependencies;
+  const { budget, metrics, token, tracing } = dependencies;
   const guard = token === undefined ? [] : [requireToken(token)];
   const app = express();
   app.disable('x-powered-by');
@@ -59,11 +61,11 @@ export function createApp(dependencies: AppDependencies): Express {
   app.route('/api/stats').get(timed('stats'), createStatsRoute(dependencies)).all(only('GET, HEAD'));
   app
     .route('/api/records')
-    .post(timed('records'), ...guard, ...readJson(bodyBytesMax), records.create)
+    .post(timed('records'), ...guard, ...readJsonText(budget, bodyBytesMax), records.create)
     .all(only('POST'));
   app.route('/api/records/:id').get(timed('record'), records.find).all(only('GET, HEAD'));
   app.use(createHealthRouter({ ...dependencies, registry: metrics.registry }));
-  app.use(createDashboardRouter(dependencies.dashboard));
+  app.use(createDashboardRouter(dependencies.dashboard, budget));
   app.use(answerNotFound);
   app.use(answerErrors(dependencies));
   return app;

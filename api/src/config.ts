@@ -25,8 +25,12 @@ export const configSchema = z.object({
         'wants 32 to 512 letters, digits and . _ ~ + / - (= at the end), such as openssl rand -hex 32 prints',
     })
     .optional(),
-  /** 10,000 users with one request each, and a fifth on top for retries. */
-  IN_FLIGHT_MAX: integer(12_000, { min: 1, max: 1_000_000 }),
+  /**
+   * Memory of all requests in flight, with their bodies and writes (budget.ts); what is over it gets 503. A request of
+   * GET /api/data counts 16 kB: 10,000 users with one each, and a tenth on top for retries. The least holds a record of
+   * the largest body, as text and as BSON.
+   */
+  REQUEST_BYTES_MAX: integer(168 * 1024 * 1024, { min: 4 * 1024 * 1024, max: 64 * 1024 * 1024 * 1024 }),
   /** Half of the stress test's client timeout of 10 s, so that a client always hears of it. */
   PUBLISH_TIMEOUT_MS: integer(5_000, { min: 100, max: 60_000 }),
   /** Publish calls under way at once; what arrives meanwhile shares the next envelope (publisher.ts). */
@@ -38,14 +42,15 @@ export const configSchema = z.object({
   PUBLISH_INTERVAL_MS: integer(5, { min: 0, max: 50 }),
   /** Writes of requests that share an envelope; 5 is one request an envelope, to be measured against. */
   ENVELOPE_WRITES_MAX: integer(envelopeWritesMax, { min: 1, max: envelopeWritesMax }),
-  /** 12,000 requests of 1.4 kB each are 17 MB; the rest is for large records. What is over gets 503. */
-  PUBLISH_BYTES_MAX: integer(64 * 1024 * 1024, { min: 1024 * 1024, max: 1024 * 1024 * 1024 }),
   /**
    * Of MongoDB's 10 read tickets; the sum over all replicas has to stay within them. One place is the
    * cache's, the others are for look-ups.
    */
   READ_CONCURRENCY: integer(2, { min: 2, max: 10 }),
-  /** Sockets; over it a new connection is closed at once. Twice the users, at about 10 kB each. */
+  /**
+   * Sockets; over it a new connection is closed at once. Twice the users, at about 10 kB each. No part of
+   * REQUEST_BYTES_MAX: connections that ask for nothing would take the room of those that do.
+   */
   CONNECTIONS_MAX: integer(20_000, { min: 1, max: 1_000_000 }),
   /**
    * How long a drain goes on serving, with readiness already false and every answer closing its connection,

@@ -147,19 +147,21 @@ export function encodedBytes(write: Write): number {
 export class EnvelopeBuilder {
   #packed = Buffer.allocUnsafe(buildBytesMin);
   #used = 0;
-  readonly #records: Write[] = [];
+  /** Each a BSON document. */
+  readonly #records: Uint8Array[] = [];
 
   get count(): number {
     return this.#used / packed.bytes + this.#records.length;
   }
 
   writes(): Write[] {
-    return [...unpack(this.#packed.subarray(0, this.#used)), ...this.#records];
+    const records = this.#records.map((bytes) => BSON.deserialize(bytes) as Write);
+    return [...unpack(this.#packed.subarray(0, this.#used)), ...records];
   }
 
   add(write: Write): void {
     if (write.type === 'record') {
-      this.#records.push(write);
+      this.#records.push(BSON.serialize(write, { ignoreUndefined: true }));
       return;
     }
     const start = this.#used;
@@ -184,12 +186,26 @@ export class EnvelopeBuilder {
       throw new RangeError(`an envelope holds 1 to ${envelopeWritesMax} writes, got ${this.count}`);
     }
     const writes = new Binary(this.#packed.subarray(0, this.#used));
-    const bytes = BSON.serialize({ v: 2, writes, records: this.#records }, { ignoreUndefined: true });
+    const bytes = appendArray(BSON.serialize({ v: 2, writes }), 'records', this.#records);
     if (bytes.length > envelopeBytesMax) {
       throw new RangeError(`an envelope holds at most ${envelopeBytesMax} bytes, got ${bytes.length}`);
     }
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    return bytes;
   }
+}
+
+/** `document` with one more field, an array of documents. All of it is BSON, https://bsonspec.org/spec.html. */
+function appendArray(document: Uint8Array, name: string, items: readonly Uint8Array[]): Buffer {
+  const elements = items.flatMap((item, index) => [Buffer.from(`\x03${index}\0`, 'latin1'), item]);
+  const array = enclose(elements);
+  return enclose([document.subarray(4, -1), Buffer.from(`\x04${name}\0`, 'latin1'), array]);
+}
+
+/** Elements as a document: its length, they, and a zero. */
+function enclose(elements: readonly Uint8Array[]): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(4), ...elements, Buffer.alloc(1)]);
+  bytes.writeInt32LE(bytes.length);
+  return bytes;
 }
 
 /** One request's writes without allocating again. */

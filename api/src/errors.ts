@@ -68,3 +68,6 @@ export class ApiError extends Error {
     return JSON.stringify({ status: 'error', code: this.code, message: this.message, ids: this.ids });
   }
 }
+
+/** For what comes, or is not there yet, when the process shuts down. */
+export const draining = new ApiError('draining', 'The server is shutting down. Try again.');

@@ -1,72 +1,100 @@
 /**
- * A request's body as JSON, within a limit. What is refused here is refused before a route sees it.
+ * A request's body as JSON text, within a limit. What is refused here is refused before a route sees it.
  *
- * The body parser passes over a body of any other type, takes an empty one for `{}`, replaces bytes that are no
- * UTF-8, and takes UTF-16 and UTF-7 too; none of that would be the document that was sent.
+ * The body must be sound UTF-8: bytes that are none would be replaced, and other encodings would have to be guessed. It is
+ * unpacked in the turn in which it is parsed, and never over its limit.
  */
-import { isUtf8 } from 'node:buffer';
-import express, { type RequestHandler } from 'express';
+import { brotliDecompressSync, gunzipSync, inflateSync, type ZlibOptions } from 'node:zlib';
+import type { RequestHandler } from 'express';
+import { onEnd } from './answer-end.ts';
+import type { Arrival, Budget } from './budget.ts';
 import { ApiError } from './errors.ts';
-import { refuse } from './refusal.ts';
 
 /**
- * The body parser takes what is over its limit to the end before it answers, so that the client hears of it. Over
- * this the answer comes at once, and server.ts ends the connection.
+ * A body that is over its limit is read to its end before it is refused, so that the client hears of it. Over this the
+ * answer comes at once, and server.ts ends the connection.
  */
 const readBytesMax = 2 * 1024 * 1024;
 
-/** Leaves what it parsed in `request.body`. Errors are for `toBodyError`. */
-export function readJson(bytesMax: number): RequestHandler[] {
-  const tooLarge = createTooLarge(bytesMax);
-  const limitBody: RequestHandler = (request, response, next) => {
+type Unpack = (bytes: Buffer, options: ZlibOptions) => Buffer;
+
+const unpackers = new Map<string, Unpack>([
+  ['identity', (bytes) => bytes],
+  ['gzip', gunzipSync],
+  ['deflate', inflateSync],
+  ['br', brotliDecompressSync],
+]);
+
+/** Without its byte order mark. Throws for what is no UTF-8. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Leaves the text in `request.body` for as long as the next handlers run, and no longer: what they need after their first
+ * `await` they have to make of it before.
+ * @param bytesMax of the body, packed and unpacked
+ */
+export function readJsonText(budget: Budget, bytesMax: number): RequestHandler[] {
+  const tooLarge = new ApiError('payload_too_large', `body: must have at most ${bytesMax} bytes.`);
+
+  const read: RequestHandler = (request, response, next) => {
+    const unpack = unpackers.get((request.headers['content-encoding'] ?? 'identity').toLowerCase());
+    if (!unpack) {
+      throw new ApiError(
+        'unsupported_media_type',
+        'Content-Encoding: must be gzip, deflate, br or identity.',
+      );
+    }
     if (Number(request.headers['content-length'] ?? 0) > readBytesMax) throw tooLarge;
-    let bytes = 0;
-    request.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > readBytesMax && !response.headersSent) refuse(response, tooLarge);
+    const arrival = budget.arrive(bytesMax, next);
+    onEnd(response, () => arrival.release());
+    request.on('data', (piece: Buffer) => {
+      arrival.add(piece);
+      if (arrival.length > readBytesMax) arrival.refuse(tooLarge);
     });
-    next();
+    request.on('end', () => {
+      if (arrival.isOver) return;
+      try {
+        request.body = readText(arrival, unpack);
+      } catch (error) {
+        next(error);
+        return;
+      }
+      next();
+      request.body = undefined;
+      arrival.release();
+    });
   };
-  return [requireJson, limitBody, express.json({ limit: bytesMax, verify: checkBody })];
+
+  function readText(arrival: Arrival, unpack: Unpack): string {
+    if (arrival.length > bytesMax) throw tooLarge;
+    const packed = arrival.end();
+    if (packed.length === 0) throw new ApiError('invalid_request', 'body: must be JSON, got nothing.');
+    let bytes: Buffer;
+    try {
+      bytes = unpack(packed, { maxOutputLength: bytesMax });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge;
+      throw new ApiError('invalid_request', 'body: must be packed as Content-Encoding says.', { cause });
+    }
+    try {
+      return utf8.decode(bytes);
+    } catch (cause) {
+      throw new ApiError('invalid_request', 'body: must be valid UTF-8.', { cause });
+    }
+  }
+
+  return [requireJson, read];
 }
 
+/** `charset` has no meaning for JSON, which is UTF-8; one that says something else is refused. */
+const typePattern = /^application\/json\s*(?:;|$)/i;
+const charsetPattern = /;\s*charset\s*=\s*"?([^\s";]*)/i;
+
 const requireJson: RequestHandler = (request, _response, next) => {
-  if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new ApiError('unsupported_media_type', 'Content-Type: wants application/json.');
+  const type = request.headers['content-type'] ?? '';
+  const charset = charsetPattern.exec(type)?.[1] ?? 'utf-8';
+  if (!typePattern.test(type) || charset.toLowerCase() !== 'utf-8') {
+    throw new ApiError('unsupported_media_type', 'Content-Type: must be application/json, in UTF-8.');
   }
   next();
 };
-
-const problems = {
-  'entity.empty': 'body: wants JSON, got nothing.',
-  'entity.parse.failed': 'body: wants valid JSON.',
-  'body.utf8': 'body: wants valid UTF-8.',
-} as const;
-
-/** The body parser reports what is thrown here, with its `type`. */
-function checkBody(_request: unknown, _response: unknown, body: Buffer, encoding: string): void {
-  const fail = (type: string) => Object.assign(new Error(type), { type });
-  if (encoding !== 'utf-8') throw fail('charset.unsupported');
-  if (body.length === 0) throw fail('entity.empty');
-  if (!isUtf8(body)) throw fail('body.utf8');
-}
-
-/** What the body parser throws, as an answer; undefined for errors that are not about a body. */
-export function toBodyError(error: unknown): ApiError | undefined {
-  const { type, status, limit } = (error ?? {}) as { type?: unknown; status?: unknown; limit?: unknown };
-  if (type === 'entity.too.large') return createTooLarge(Number(limit));
-  if (typeof type === 'string' && Object.hasOwn(problems, type)) {
-    return new ApiError('invalid_request', problems[type as keyof typeof problems]);
-  }
-  if (status === 415 || type === 'charset.unsupported') {
-    return new ApiError(
-      'unsupported_media_type',
-      'body: wants UTF-8 JSON, plain or with gzip, deflate or br.',
-    );
-  }
-  return undefined;
-}
-
-function createTooLarge(bytesMax: number): ApiError {
-  return new ApiError('payload_too_large', `body: wants at most ${bytesMax} bytes.`);
-}

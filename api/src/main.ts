@@ -3,6 +3,7 @@ import closeWithGrace from 'close-with-grace';
 import { createAdmission } from './admission.ts';
 import { createApp } from './app.ts';
 import { watchBacklog } from './backlog.ts';
+import { Budget } from './budget.ts';
 import { configSchema } from './config.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import { readMongoDbStatus } from './dashboard/mongodb-status.ts';
@@ -47,6 +48,7 @@ const database = openDatabase(mongo, config.MONGODB_URI);
 const pubsub = createPubSub(config);
 const topic = openTopic(pubsub, names.topic, { timeoutMs: config.PUBLISH_TIMEOUT_MS });
 
+const budget = new Budget(config.REQUEST_BYTES_MAX);
 const publisher = createPublisher(
   (data, attributes) => topic.publishMessage({ data, ...(attributes && { attributes }) }),
   {
@@ -54,7 +56,7 @@ const publisher = createPublisher(
     concurrency: config.PUBLISH_CONCURRENCY,
     intervalMs: config.PUBLISH_INTERVAL_MS,
     envelopeWritesMax: config.ENVELOPE_WRITES_MAX,
-    bytesMax: config.PUBLISH_BYTES_MAX,
+    budget,
     createTravel: (origins) => createTravel(origins, tracing),
     onConfirmed({ count, writes, attributes, messageId, seconds }) {
       metrics.publishDuration.observe(seconds);
@@ -122,6 +124,7 @@ const dashboard = createDashboard({
 });
 const onRefused = (code: FailureCode) => metrics.refused.inc({ code });
 const app = createApp({
+  budget,
   token: config.API_TOKEN,
   dataRoute,
   publisher,
@@ -138,7 +141,9 @@ const app = createApp({
 });
 const overloadedCount = metrics.refused.labels('overloaded');
 const admission = createAdmission(app, {
-  inFlightMax: config.IN_FLIGHT_MAX,
+  budget,
+  // One for each socket: who pipelines has more.
+  refusalsMax: config.CONNECTIONS_MAX,
   uncounted: new Set([...healthPaths, ...dashboardPaths]),
   onRequest: () => metrics.requests.inc(),
   onRefused: () => overloadedCount.inc(),
@@ -147,6 +152,11 @@ metrics.watch(
   'api_requests_in_flight',
   'Requests accepted and not answered yet; health, metrics and the dashboard do not count.',
   admission.inFlight,
+);
+metrics.watch(
+  'api_request_bytes',
+  'Memory counted for requests in flight: their bodies and writes too.',
+  () => budget.heldBytes,
 );
 metrics.watch('api_publish_outstanding_bytes', 'Writes that wait for their confirmation.', () => {
   return publisher.outstanding().bytes;

@@ -9,13 +9,14 @@
  * One deadline runs from its first write on. What is still unsent then was never held and never will be;
  * what was sent without an answer may be held, and its ids make a second arrival harmless.
  *
- * Bounds: the bytes of all writes not yet answered (`bytesMax`, over it `overloaded`), calls under way
+ * Bounds: the bytes of all writes that are not confirmed (`budget`, over it `overloaded`), calls under way
  * (`concurrency`), and the envelope's own limits. Nothing is kept once its callers have an answer, except
  * by a call under way, which ends by its own timeout.
  */
 import { setImmediate } from 'node:timers';
+import { type Budget, overloaded } from './budget.ts';
 import { EnvelopeBuilder, encodedBytes, envelopeBytesMax, type Write } from './envelope.ts';
-import { ApiError } from './errors.ts';
+import { ApiError, draining } from './errors.ts';
 import type { Origin, Travel } from './origin.ts';
 
 /** Sends one message and resolves with its id once the broker has confirmed it, within `timeoutMs` or so. */
@@ -29,8 +30,8 @@ export interface PublisherOptions {
   intervalMs: number;
   /** Writes from which on an envelope is full; a request's own writes are never split. */
   envelopeWritesMax: number;
-  /** Bytes of all writes that wait for their confirmation. */
-  bytesMax: number;
+  /** Of which writes take their bytes until they are confirmed. */
+  budget: Budget;
   /** Told of each envelope that the broker confirmed. */
   onConfirmed?: (envelope: SentEnvelope & { messageId: unknown; seconds: number }) => void;
   /** Told of each call that failed, with the cause that callers do not see. */
@@ -61,6 +62,12 @@ export interface Publisher {
 
 /** A document with an empty binary and an empty array, an upper bound of the envelope's own bytes. */
 const envelopeOverheadBytes = 64;
+
+/**
+ * Bytes of the five writes of GET /api/data, and a few. A request that was let in is not refused for so little: it would
+ * have cost more than a request that is refused when it arrives.
+ */
+const smallBytes = 2 * 1024;
 
 class Group {
   readonly envelope = new EnvelopeBuilder();
@@ -99,7 +106,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
 
   /** @returns the answer of the group that `writes` are in, and their bytes. */
   function take(writes: readonly Write[], origin?: Origin): [Promise<void>, number] {
-    if (isClosed) throw new ApiError('draining', 'The server is shutting down. Try again.');
+    if (isClosed) throw draining;
     let bytes = 0;
     for (const write of writes) bytes += encodedBytes(write);
     if (bytes + envelopeOverheadBytes > envelopeBytesMax) {
@@ -108,9 +115,8 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
         `The writes of one request may take ${envelopeBytesMax} bytes.`,
       );
     }
-    if (bytesOutstanding + bytes > options.bytesMax) {
-      throw new ApiError('overloaded', 'Too many writes are waiting for the broker. Try again.');
-    }
+    if (bytes <= smallBytes) options.budget.hold(bytes);
+    else if (!options.budget.take(bytes)) throw overloaded;
     if (filling && !filling.canFit(writes, bytes, options.envelopeWritesMax)) {
       waiting.push(filling);
       filling = undefined;
@@ -131,6 +137,7 @@ export function createPublisher(send: SendMessage, options: PublisherOptions): P
       await answer;
     } finally {
       bytesOutstanding -= bytes;
+      options.budget.give(bytes);
       settleIfIdle();
     }
   }

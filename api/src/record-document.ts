@@ -1,11 +1,13 @@
 /**
  * What a caller's own JSON may be, so that it is stored and read back as it was sent.
  *
- * Refused, each with its path, is what BSON or MongoDB would change or choke on: `_id` (the api makes
- * ids), keys that begin with `$` (operators and references), `_bsontype` (the BSON library takes such an
- * object for one of its own), NUL in keys, lone surrogates, numbers that a double cannot hold, and
+ * Refused, each with its path, is what JSON, BSON or MongoDB would change or choke on: numbers that a double does not hold,
+ * repeated keys (`JSON.parse` keeps the last one), `_id` (the api makes ids), keys that begin with `$` (operators and
+ * references), `_bsontype` (the BSON library takes such an object for one of its own), NUL in keys, lone surrogates, and
  * nesting over `depthMax` (MongoDB's own limit is 100 levels).
  */
+import { isHeldByDouble, walkJson } from './json-text.ts';
+
 export const recordsMax = 100;
 
 /** Bytes of one request's body, by the contract. */
@@ -18,70 +20,62 @@ const problemsMax = 20;
 
 export type Parsed = { documents: Record<string, unknown>[] } | { problems: string[] };
 
-/** `body` is a parsed JSON value: an object, or an array of 1 to `recordsMax` of them. */
-export function parseRecords(body: unknown): Parsed {
-  if (body === undefined) return { problems: ['body: wants JSON, got nothing'] };
-  const items = Array.isArray(body) ? body : [body];
+/** @param text JSON: an object, or an array of 1 to `recordsMax` of them */
+export function parseRecords(text: string): Parsed {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return { problems: ['body: must be valid JSON'] };
+  }
+  const items: unknown[] = Array.isArray(body) ? body : [body];
   if (items.length === 0 || items.length > recordsMax) {
     return {
-      problems: [`body: wants an object or an array of 1 to ${recordsMax} objects, got ${items.length}`],
+      problems: [`body: must be an object or an array of 1 to ${recordsMax} objects, got ${items.length}`],
     };
   }
   const problems: string[] = [];
-  const documents: Record<string, unknown>[] = [];
   for (const [index, item] of items.entries()) {
-    const path = Array.isArray(body) ? `[${index}]` : 'body';
-    if (!isObject(item)) {
-      problems.push(`${path}: wants an object`);
-      continue;
-    }
-    if (Object.hasOwn(item, '_id')) problems.push(`${path}._id: ids are made by the server; leave it out`);
-    findProblems(item, path, 1, problems);
-    documents.push(item);
+    if (!isObject(item)) problems.push(`${Array.isArray(body) ? `[${index}]` : 'body'}: must be an object`);
   }
-  return problems.length > 0 ? { problems: problems.slice(0, problemsMax) } : { documents };
+  findProblems(text, Array.isArray(body) ? 1 : 0, problems);
+  if (problems.length > 0) return { problems: problems.slice(0, problemsMax) };
+  return { documents: items.filter(isObject) };
 }
 
-function findProblems(value: unknown, path: string, depth: number, problems: string[]): void {
-  if (problems.length >= problemsMax) return;
-  if (typeof value === 'string') {
-    if (!value.isWellFormed()) problems.push(`${path}: wants valid Unicode, got half a surrogate pair`);
-  } else if (typeof value === 'number') {
-    const numberProblem = findNumberProblem(value);
-    if (numberProblem) problems.push(`${path}: ${numberProblem}`);
-  } else if (depth > depthMax) {
-    problems.push(`${path}: wants at most ${depthMax} levels`);
-  } else if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) findProblems(item, `${path}[${index}]`, depth + 1, problems);
-  } else if (isObject(value)) {
-    for (const [key, item] of Object.entries(value)) {
-      const keyProblem = findKeyProblem(key);
-      if (keyProblem) problems.push(`${path}.${printable(key)}: ${keyProblem}`);
-      findProblems(item, `${path}.${printable(key)}`, depth + 1, problems);
-    }
-  }
+/** @param rootDepth levels of the array that the records are in */
+function findProblems(text: string, rootDepth: number, problems: string[]): void {
+  const report = (path: () => string, problem: string) => {
+    if (problems.length < problemsMax) problems.push(`${path()}: ${problem}`);
+  };
+  walkJson(text, {
+    open(depth, path) {
+      const isDeep = depth - rootDepth > depthMax;
+      if (isDeep) report(path, `must have at most ${depthMax} levels`);
+      return !isDeep && problems.length < problemsMax;
+    },
+    key(key, isRepeated, depth, path) {
+      const problem = findKeyProblem(key, isRepeated, depth - rootDepth === 1);
+      if (problem) report(path, problem);
+    },
+    escapedText(value, path) {
+      if (!value.isWellFormed()) report(path, 'must be valid Unicode, got half a surrogate pair');
+    },
+    number(source, path) {
+      if (isHeldByDouble(source)) return;
+      report(path, 'must be a number that 64-bit floating point holds exactly; send it as a string');
+    },
+  });
 }
 
-/** JSON prints a number's digits below 1e21, so that is where a lost digit is a changed document. */
-function findNumberProblem(value: number): string | undefined {
-  if (!Number.isFinite(value)) return 'wants a number that fits 64-bit floating point';
-  if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21) {
-    return 'this whole number would lose digits; send it as a string';
-  }
+function findKeyProblem(key: string, isRepeated: boolean, isTop: boolean): string | undefined {
+  if (isRepeated) return 'must not be repeated in its object';
+  if (isTop && key === '_id') return 'must be left out; the server makes the ids';
+  if (key.startsWith('$')) return 'the name of a field must not begin with $';
+  if (key === '_bsontype') return 'this name of a field is reserved';
+  if (key.includes('\0')) return 'the name of a field must not contain NUL';
+  if (!key.isWellFormed()) return 'the name of a field must be valid Unicode';
   return undefined;
-}
-
-function findKeyProblem(key: string): string | undefined {
-  if (key.startsWith('$')) return 'field names must not begin with $';
-  if (key === '_bsontype') return 'this field name is reserved';
-  if (key.includes('\0')) return 'field names must not contain NUL';
-  if (!key.isWellFormed()) return 'field names want valid Unicode';
-  return undefined;
-}
-
-/** A key as part of an error message: short, and without control characters. */
-function printable(key: string): string {
-  return JSON.stringify(key.slice(0, 64)).slice(1, -1);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -6,6 +6,8 @@ import { ApiError } from './errors.ts';
 /** Answers with the error's status, headers and body. */
 export function refuse(response: ServerResponse, error: ApiError): void {
   response.statusCode = error.status;
+  // So that the client goes elsewhere; what it still sends nobody reads.
+  if (error.code === 'draining') response.setHeader('Connection', 'close');
   for (const [name, value] of Object.entries(refusalHeaders(error))) response.setHeader(name, value);
   response.end(error.body);
 }

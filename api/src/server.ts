@@ -154,12 +154,20 @@ function accept(
   } else {
     if (isLastOfConnection(request)) response.setHeader('Connection', 'close');
     listener(request, response);
+    // What nobody reads would wait in memory, up to 128 KiB of each request, for as long as its answer takes.
+    if (request.readableFlowing === null && hasBody(request)) request.resume();
   }
 }
 
 function leave({ req }: ServerResponse): void {
   const socket: CountedSocket = req.socket;
   socket[waiting] = (socket[waiting] ?? 1) - 1;
+}
+
+/** Whether one was announced. */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'];
+  return (length !== undefined && length !== '0') || headers['transfer-encoding'] !== undefined;
 }
 
 function isLastOfConnection({ headers }: IncomingMessage): boolean {

@@ -15,7 +15,8 @@ import { request } from '../../test/requests.ts';
 import { type System, startSystem } from '../../test/system.ts';
 import { until } from '../../test/until.ts';
 
-const inFlightMax = 200;
+/** The least that it may be: some 270 requests of GET /api/data. */
+const requestBytesMax = 4 * 1024 * 1024;
 /** What one connection may take of the api's memory, measured at 8 to 13 kB. */
 const connectionBytesMax = 24_000;
 /** What its pod may take, and the heap that Node gives itself there: without that limit V8 lets it grow under a flood. */
@@ -24,13 +25,25 @@ const heapMebibytesMax = 256;
 /** Of a file, a function or a module of the api. */
 const traces = /node_modules|node:internal|\.ts\b|file:\/\/|\n\s+at |127\.0\.0\.1:/;
 
+/** Of two numbers as JSON writes them. */
+function isSameDecimal(one: string, other: string): boolean {
+  const parts = [one, other].map((text) => {
+    const [mantissa = '', exponent = '0'] = text.toLowerCase().split('e');
+    const [whole = '', fraction = ''] = mantissa.split('.');
+    return { digits: BigInt(whole + fraction), exponent: Number(exponent) - fraction.length };
+  });
+  const least = Math.min(...parts.map(({ exponent }) => exponent));
+  const [first, second] = parts.map(({ digits, exponent }) => digits * 10n ** BigInt(exponent - least));
+  return first === second;
+}
+
 describe('abuse of the api', needs('mongodb'), () => {
   let system: System;
   let url: string;
 
   before(async () => {
     system = await startSystem({
-      IN_FLIGHT_MAX: String(inFlightMax),
+      REQUEST_BYTES_MAX: String(requestBytesMax),
       NODE_OPTIONS: `--max-old-space-size=${heapMebibytesMax}`,
     });
     url = system.api.url;
@@ -226,6 +239,31 @@ describe('abuse of the api', needs('mongodb'), () => {
     assert.equal(({} as { polluted?: unknown }).polluted, undefined);
   });
 
+  test('any number is read back with the decimal value that was sent, or refused', async () => {
+    const number = fc.oneof(
+      fc.stringMatching(/^-?(0|[1-9]\d{0,24})(\.\d{1,24})?([eE][+-]?\d{1,3})?$/),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map(String),
+      fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value.toExponential(20)),
+    );
+    const stored = new Map<string, string>();
+    await fc.assert(
+      fc.asyncProperty(number, async (text) => {
+        const { status, body } = await answerTo(post(`{"a":${text}}`));
+        assert.ok(status === 202 || /^body\.a: must be a number that/.test(JSON.parse(body).message), text);
+        if (status === 202) stored.set(JSON.parse(body).ids[0], text);
+      }),
+      { numRuns: 1_000 },
+    );
+    for (const [id, text] of [...stored].slice(-300)) {
+      const answer = await until(
+        () => fetch(`${url}/api/records/${id}`),
+        ({ status }) => status === 200,
+      );
+      const [, readBack = ''] = /"document":\{"a":([^}]+)\}/.exec(await answer.text()) ?? [];
+      assert.ok(isSameDecimal(readBack, text), `${text} is read back as ${readBack}`);
+    }
+  });
+
   test('any body, type and encoding is taken or refused, never a fault', async () => {
     const type = fc.constantFrom('application/json', 'application/json; charset=utf-16', 'text/plain', '');
     const encoding = fc.constantFrom('identity', 'gzip', 'deflate', 'br', 'zstd', 'x', 'gzip, gzip');
@@ -246,7 +284,7 @@ describe('abuse of the api', needs('mongodb'), () => {
         post(Buffer.concat([Buffer.from('{"a":"'), Buffer.from(bytes), Buffer.from('"}')])),
       );
       assert.equal(status, 400);
-      assert.match(body, /body: wants valid UTF-8\./);
+      assert.match(body, /body: must be valid UTF-8\./);
     }
     for (const charset of ['utf-16', 'utf-16be', 'utf-7', 'utf-32', 'iso-8859-1', 'nonsense']) {
       const { status } = await request(`${url}/api/records`, {
@@ -309,6 +347,48 @@ describe('abuse of the api', needs('mongodb'), () => {
     await isIdle();
     for (const socket of sockets) socket.destroy();
   });
+
+  for (const [what, head, body] of [
+    ['most of a body', 'Content-Length: 262144', 'x'.repeat(262_000)],
+    ['a body in pieces of one byte', 'Transfer-Encoding: chunked', '1\r\nx\r\n'.repeat(2_000)],
+    ['a body to a path that reads none', 'Content-Length: 262144', 'x'.repeat(262_000)],
+  ] as const) {
+    test(`clients that send ${what} and stop hold little, and others go on reading and writing`, async () => {
+      // Less than half of what they send; what the collector has not taken yet counts as well.
+      const [clients, growthMax] = [1_000, 128 * 1024 * 1024];
+      const path = what.includes('path') ? 'GET /api/data' : 'POST /api/records';
+      const text = `${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${head}\r\n\r\n${body}`;
+      const before = rssAnonBytes();
+      const answers: Promise<string>[] = [];
+      const sockets: Socket[] = [];
+      for (let client = 0; client < clients; client++) {
+        const socket = await openSocket(url);
+        sockets.push(socket);
+        answers.push(readToEnd(socket));
+        if (!socket.write(text)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]);
+        if (client % 100 !== 99) continue;
+        await serves();
+        const post = { method: 'POST', headers: { 'content-type': 'application/json', connection: 'close' } };
+        const { status } = await request(`${url}/api/records`, {
+          ...post,
+          body: JSON.stringify({ text: 'y'.repeat(200_000) }),
+        });
+        assert.equal(status, 202);
+        assert.ok(rssAnonBytes() - before < growthMax, `${rssAnonBytes() - before} bytes more`);
+      }
+      const held = await fetch(`${url}/metrics?name=api_request_bytes`, { headers: { connection: 'close' } });
+      const bytes = Number(/^api_request_bytes (\d+)$/m.exec(await held.text())?.[1]);
+      assert.ok(bytes <= requestBytesMax, String(bytes));
+      for (const socket of sockets) socket.destroy();
+      const refused = (await Promise.all(answers)).filter((answer) => answer.startsWith('HTTP/1.1 503'));
+      if (path.startsWith('POST')) assert.ok(refused.length > clients / 2, `${refused.length} were refused`);
+      for (const answer of refused) {
+        assert.match(answer, /\r\nRetry-After: 1\r\n/);
+        assert.match(answer, /"code":"overloaded"/);
+      }
+      await isIdle();
+    });
+  }
 
   test('10,000 idle connections take no more memory than they may, however often', async () => {
     async function openAll(): Promise<Socket[]> {

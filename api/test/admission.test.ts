@@ -4,8 +4,16 @@ import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { test } from 'node:test';
 import { createAdmission } from '../src/admission.ts';
+import { Budget, requestBytes } from '../src/budget.ts';
 
 const uncounted = new Set(['/healthz']);
+
+/** @param inFlightMax requests that there is room for */
+const limits = (inFlightMax: number) => ({
+  budget: new Budget(inFlightMax * requestBytes),
+  refusalsMax: 1_000,
+  uncounted,
+});
 
 test('refuses over the bound in any spelling of a path, answers health, and takes requests again below it', async () => {
   const held: ServerResponse[] = [];
@@ -16,7 +24,7 @@ test('refuses over the bound in any spelling of a path, answers health, and take
       if (request.url?.startsWith('/healthz')) response.end();
       else held.push(response);
     },
-    { inFlightMax: 2, uncounted, onRequest: () => arrived++, onRefused: ({ code }) => refused.push(code) },
+    { ...limits(2), onRequest: () => arrived++, onRefused: ({ code }) => refused.push(code) },
   );
   await using server = createServer(admission.listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -58,8 +66,7 @@ test('refuses what is over the bound before it has begun all that is below it, a
       response.end();
     },
     {
-      inFlightMax,
-      uncounted,
+      ...limits(inFlightMax),
       onRefused() {
         refusals++;
         if (refusals === 1) begunAtFirstRefusal = begun.length;
@@ -83,13 +90,10 @@ test('refuses what is over the bound before it has begun all that is below it, a
 
 test('does not begin the request of a client that is gone', async () => {
   const begun: string[] = [];
-  const admission = createAdmission(
-    (request, response) => {
-      begun.push(request.url ?? '');
-      response.end();
-    },
-    { inFlightMax: 2, uncounted },
-  );
+  const admission = createAdmission((request, response) => {
+    begun.push(request.url ?? '');
+    response.end();
+  }, limits(2));
   const gone = createServer((request, response) => {
     admission.listener(request, response);
     response.destroy();
@@ -103,17 +107,66 @@ test('does not begin the request of a client that is gone', async () => {
   assert.deepEqual(begun, []);
 });
 
-test('keeps the connection of a client that is refused once, and closes it when it comes again too early', async () => {
-  const admission = createAdmission(() => {}, { inFlightMax: 0, uncounted });
+test('keeps the connection of a client that is refused and comes again at once, as that of an ingress', async () => {
+  const admission = createAdmission(() => {}, limits(0));
   await using server = createServer(admission.listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  const request = 'GET /api/data HTTP/1.1\r\nHost: a\r\n\r\n';
-  socket.write(request);
-  const [first] = await once(socket, 'data');
-  assert.match(String(first), /^HTTP\/1\.1 503 [\s\S]*Connection: keep-alive/);
-  socket.write(request);
-  const [second] = await once(socket, 'data');
-  assert.match(String(second), /^HTTP\/1\.1 503 [\s\S]*Retry-After: 1\r\n[\s\S]*Connection: close/);
-  await once(socket, 'end');
+  for (let asked = 0; asked < 100; asked++) {
+    socket.write('GET /api/data HTTP/1.1\r\nHost: a\r\n\r\n');
+    const [answer] = await once(socket, 'data');
+    assert.match(String(answer), /^HTTP\/1\.1 503 [\s\S]*Retry-After: 1\r\n[\s\S]*Connection: keep-alive/);
+  }
+  socket.destroy();
+});
+
+test('goes on beginning and answering while clients that are refused come again at once', async () => {
+  const [inFlightMax, clients, answersWanted] = [4, 300, 200];
+  let answered = 0;
+  let refused = 0;
+  const enough = Promise.withResolvers<void>();
+  const admission = createAdmission(
+    (_request, response) => {
+      // As one that the broker confirms: answered in a later turn of the loop.
+      setImmediate(() => {
+        response.end('ok');
+        answered++;
+        if (answered === answersWanted) enough.resolve();
+      });
+    },
+    { ...limits(inFlightMax), onRefused: () => refused++ },
+  );
+  await using server = createServer(admission.listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const sockets = Array.from({ length: clients }, () => {
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const ask = () => socket.write('GET /api/data HTTP/1.1\r\nHost: a\r\n\r\n');
+    ask();
+    return socket.on('error', () => {}).on('data', ask);
+  });
+  await enough.promise;
+  assert.ok(refused > 0);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('closes a connection whose refusal is one more than may wait', async () => {
+  const admission = createAdmission(() => {}, { ...limits(0), refusalsMax: 10 });
+  await using server = createServer(admission.listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const get = 'GET /api/data HTTP/1.1\r\nHost: a\r\n\r\n';
+  for (const [asked, answersWanted] of [
+    [10, 10],
+    [11, 0],
+  ] as const) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    let text = '';
+    socket.on('data', (piece) => {
+      text += piece;
+      if (text.split('HTTP/1.1 503').length > asked) socket.end();
+    });
+    socket.write(get.repeat(asked));
+    await once(socket, 'close');
+    assert.equal(text.split('HTTP/1.1 503').length - 1, answersWanted);
+  }
 });

@@ -27,7 +27,7 @@ const bad: [string, string, RegExp][] = [
   ['API_TOKEN', `a secret with spaces, and long enough`, /wants 32 to 512 letters, digits/],
   ['API_TOKEN', 'a-secret'.repeat(65), /wants 32 to 512 letters, digits/],
   ['LOG_LEVEL', 'loud', /wants one of trace/],
-  ['IN_FLIGHT_MAX', '0', /from 1 to/],
+  ['REQUEST_BYTES_MAX', '0', /from 4194304 to/],
   ['READ_CONCURRENCY', '11', /from 2 to 10/],
   ['PUBLISH_TIMEOUT_MS', '-1', /from 100 to 60000/],
 ];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { Budget } from '../src/budget.ts';
 import {
   createRecord,
   createWrites,
@@ -36,7 +37,7 @@ const options: PublisherOptions = {
   concurrency: 1,
   intervalMs: 0,
   envelopeWritesMax,
-  bytesMax: 1024 * 1024,
+  budget: new Budget(1024 * 1024),
 };
 
 function hasCode(code: FailureCode) {
@@ -143,7 +144,11 @@ test('never splits the writes of one request, however small an envelope may be',
 
 test('splits at the largest envelope in bytes', async () => {
   const broker = createBroker();
-  const publisher = createPublisher(broker.send, { ...options, bytesMax: 8 * 1024 * 1024, concurrency: 10 });
+  const publisher = createPublisher(broker.send, {
+    ...options,
+    budget: new Budget(8 * 1024 * 1024),
+    concurrency: 10,
+  });
   const published = [];
   for (let request = 0; request < 5; request++) {
     published.push(publisher.publish([createRecord({ text: 'x'.repeat(800_000) }, new Date())]));
@@ -180,22 +185,41 @@ test('tells a write that was never sent from one that was sent and not confirmed
   assert.equal(broker.sent.length, 1);
 });
 
-test('refuses over the bound on outstanding bytes and takes writes again below it', async () => {
+test('refuses records that the budget has no room for, and takes them again when others are confirmed', async () => {
   const broker = createBroker();
-  const publisher = createPublisher(broker.send, { ...options, bytesMax: 4_500 });
-  const held = [1, 2, 3].map(() => publisher.publish(createWrites(new Date())));
-  await assert.rejects(publisher.publish(createWrites(new Date())), hasCode('overloaded'));
+  const budget = new Budget(300_000);
+  const publisher = createPublisher(broker.send, { ...options, budget });
+  const record = () => createRecord({ text: 'x'.repeat(99_000) }, new Date());
+  const held = [1, 2, 3].map(() => publisher.publish([record()]));
+  await assert.rejects(publisher.publish([record()]), hasCode('overloaded'));
+  assert.equal(budget.heldBytes, publisher.outstanding().bytes);
   await broker.receive(1);
   broker.sent[0]?.confirm();
   await Promise.all(held);
-  const again = publisher.publish(createWrites(new Date()));
+  assert.equal(budget.heldBytes, 0);
+  const again = publisher.publish([record()]);
   await broker.receive(2);
   broker.sent[1]?.confirm();
   await again;
 });
 
+test('counts the writes of a request that was let in, and does not refuse them', async () => {
+  const broker = createBroker();
+  const budget = new Budget(0);
+  const publisher = createPublisher(broker.send, { ...options, budget });
+  const published = publisher.publish(createWrites(new Date()));
+  assert.equal(budget.heldBytes, 1_375);
+  await broker.receive(1);
+  broker.sent[0]?.confirm();
+  await published;
+  assert.equal(budget.heldBytes, 0);
+});
+
 test('refuses a request that no envelope can hold', async () => {
-  const publisher = createPublisher(createBroker().send, { ...options, bytesMax: 8 * 1024 * 1024 });
+  const publisher = createPublisher(createBroker().send, {
+    ...options,
+    budget: new Budget(8 * 1024 * 1024),
+  });
   const large = createRecord({ text: 'x'.repeat(2 * 1024 * 1024) }, new Date());
   await assert.rejects(publisher.publish([large]), hasCode('payload_too_large'));
 });

@@ -226,7 +226,12 @@ test('refuses a port that is set and taken, and stops what it had started', both
 });
 
 test('names every bad variable at once, those of api and writer too', async () => {
-  const env = { PORT: '70000', IN_FLIGHT_MAX: 'many', BATCH_AGE_MAX_MS: '-1', XDG_CACHE_HOME: 'relative' };
+  const env = {
+    PORT: '70000',
+    REQUEST_BYTES_MAX: 'many',
+    BATCH_AGE_MAX_MS: '-1',
+    XDG_CACHE_HOME: 'relative',
+  };
   const local = await startLocal(env, /Bad environment variables/);
   assert.equal(await local.exited(), 1);
   for (const name of Object.keys(env)) assert.match(local.output(), new RegExp(`  ${name}: wants`));

@@ -9,6 +9,7 @@ import { names } from '@assessment/api/names';
 import { createPublisher } from '@assessment/api/publisher';
 import { createPubSub, openTopic } from '@assessment/api/pubsub';
 import { z } from 'zod';
+import { Budget } from '../../api/src/budget.ts';
 import { configSchema } from '../../api/src/config.ts';
 
 const users = 256;
@@ -23,7 +24,7 @@ const publisher = createPublisher((data) => topic.publishMessage({ data }), {
   concurrency: defaults.PUBLISH_CONCURRENCY.parse(undefined),
   intervalMs: defaults.PUBLISH_INTERVAL_MS.parse(undefined),
   envelopeWritesMax: defaults.ENVELOPE_WRITES_MAX.parse(undefined),
-  bytesMax: defaults.PUBLISH_BYTES_MAX.parse(undefined),
+  budget: new Budget(defaults.REQUEST_BYTES_MAX.parse(undefined)),
 });
 let left = Number(process.argv[2]) / writesPerRequest;
 await Promise.all(

@@ -6,9 +6,9 @@
  * requests a second leaves a·c + (3 − a·c)·r = 1, so a share of (1 − 3r) / (1 − r) of the best.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { requestBytes } from '../../api/src/budget.ts';
 import { formatCount } from '../../command-line/count.ts';
 import { showEverySecond, showProgress } from '../../command-line/progress.ts';
-import { readMetric } from '../metric.ts';
 import type { Interval } from './generator.ts';
 import { type LoadOptions, runLoad } from './load.ts';
 import { readStored, type StoredFigures } from './stored.ts';
@@ -33,6 +33,7 @@ interface Overloaded extends Interval {
   peakBytes: Record<PartName, number>;
 }
 
+/** At most; with their writes, which count too, it is a tenth less. */
 const inFlightMax = 1_000;
 const connectionsClosed = 10_000;
 /** As many requests as are under way when each is answered within a second or so. */
@@ -49,7 +50,10 @@ const warmUpSeconds = 5;
 const recoveredMs = 250;
 
 export async function measureOverload({ seconds }: { seconds: number }): Promise<OverloadFigures> {
-  const env = { IN_FLIGHT_MAX: String(inFlightMax), PUBLISH_TIMEOUT_MS: String(publishTimeoutMs) };
+  const env = {
+    REQUEST_BYTES_MAX: String(inFlightMax * requestBytes),
+    PUBLISH_TIMEOUT_MS: String(publishTimeoutMs),
+  };
   return measureSystem(env, async (system) => {
     const url = `${system.api.url}/api/data`;
     const allIds: string[][] = [];
@@ -126,15 +130,17 @@ async function measureBest(system: LimitedSystem, load: Load, seconds: number) {
 /** The broker stands still and the bound is reached: what follows, as much as in the overload, is refused. */
 async function measureRefusal(system: LimitedSystem, load: Load, rate: number): Promise<number> {
   system.parts.emulator.pause();
-  // They wait until it goes on.
-  const waiting = Promise.all(
-    Array.from({ length: inFlightMax }, () =>
-      fetch(`${system.api.url}/api/data`).then((response) => response.text()),
-    ),
-  );
+  // Those that are not refused wait until it goes on.
+  let isFull = false;
+  const ask = async () => {
+    const response = await fetch(`${system.api.url}/api/data`);
+    isFull ||= response.status === 503;
+    await response.text();
+  };
+  const waiting = Promise.all(Array.from({ length: inFlightMax + 1 }, ask));
   // Before it is awaited a failure is the end of the api, which `ended` tells.
   waiting.catch(() => {});
-  while ((await readMetric(system.api.url, 'api_requests_in_flight')) < inFlightMax) await pause(50);
+  while (!isFull) await pause(50);
   // Once the connections are open, which costs more than many refusals.
   const seen = { refused: 0, cpuMs: Number.NaN, micros: Number.NaN };
   await load('what a refusal costs', {

@@ -2,9 +2,10 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler, Router } from 'express';
+import type { Budget } from '../budget.ts';
 import type { Dashboard } from '../dashboard/dashboard.ts';
 import { ApiError } from '../errors.ts';
-import { readJson } from '../json-body.ts';
+import { readJsonText } from '../json-body.ts';
 import { only } from '../refusal.ts';
 
 /** Everything comes from here, nothing is inline, and no other page may frame it. */
@@ -28,7 +29,7 @@ export const dashboardPaths = [
 const burstBytesMax = 1_024;
 
 /** GET / and what the page asks for under /dashboard/. */
-export function createDashboardRouter(dashboard: Dashboard): Router {
+export function createDashboardRouter(dashboard: Dashboard, budget: Budget): Router {
   const router = Router();
   const files = { index: false, cacheControl: false, redirect: false } as const;
 
@@ -47,7 +48,7 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
   // JSON alone: a page of another origin cannot send it without asking, and gets no leave.
   router
     .route('/dashboard/burst')
-    .post(requireBursts, requireSameOrigin, ...readJson(burstBytesMax), startBurst)
+    .post(requireBursts, requireSameOrigin, ...readJsonText(budget, burstBytesMax), startBurst)
     .all(requireBursts, only('POST'));
 
   router.get(
@@ -63,7 +64,7 @@ export function createDashboardRouter(dashboard: Dashboard): Router {
   function startBurst(...[request, response]: Parameters<RequestHandler>): void {
     const { localAddress, localPort } = request.socket;
     const host = localAddress?.includes(':') ? `[${localAddress}]` : localAddress;
-    dashboard.bursts.start(request.body?.requests, `http://${host}:${localPort}/api/data`);
+    dashboard.bursts.start(requestsOf(request.body), `http://${host}:${localPort}/api/data`);
     response.status(202).json({ status: 'success' });
   }
 
@@ -80,6 +81,14 @@ const protect: RequestHandler = (_request, response, next) => {
   response.setHeader('Cache-Control', 'no-cache');
   next();
 };
+
+function requestsOf(text: string): unknown {
+  try {
+    return JSON.parse(text)?.requests;
+  } catch (cause) {
+    throw new ApiError('invalid_request', 'body: must be valid JSON.', { cause });
+  }
+}
 
 /** https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Sec-Fetch-Site; programs send none. */
 const requireSameOrigin: RequestHandler = (request, _response, next) => {
