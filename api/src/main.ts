@@ -8,7 +8,7 @@ import { configSchema } from './config.ts';
 import { createDashboard } from './dashboard/dashboard.ts';
 import { readMongoDbStatus } from './dashboard/mongodb-status.ts';
 import { readEnvironmentOrExit } from './environment.ts';
-import type { FailureCode } from './errors.ts';
+import { draining, type FailureCode } from './errors.ts';
 import { createKeyedRequests } from './keyed-requests.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -180,6 +180,8 @@ const server = await listen(admission.listener, {
   port: config.PORT,
   connectionsMax: config.CONNECTIONS_MAX,
   acceptsPerTurn,
+  // The other half is for what the publisher waits for, and for closing the rest.
+  closeMs: config.DRAIN_TIMEOUT_MS / 2,
   onRefused(code) {
     metrics.requests.inc();
     onRefused(code);
@@ -199,7 +201,7 @@ closeWithGrace({ delay: drainMs, logger }, async ({ signal, err }) => {
   admission.drain();
   await new Promise((resolve) => setTimeout(resolve, config.DRAIN_DELAY_MS));
   await dashboard.close();
-  await server.close();
+  await server.close(() => budget.refuseArrivals(draining));
   await publisher.close();
   await reader.close();
   await backlog.close();

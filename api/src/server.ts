@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { onEnd } from './answer-end.ts';
 import { noteArrival } from './arrival.ts';
-import { ApiError, type FailureCode } from './errors.ts';
+import { ApiError, draining, type FailureCode } from './errors.ts';
 import { openListeners } from './listeners.ts';
 import { bodyBytesMax } from './record-document.ts';
 import { refusalHeaders, refuse } from './refusal.ts';
@@ -24,6 +24,8 @@ export interface ListenOptions {
   connectionsMax: number;
   /** Connections accepted in one turn of the event loop (listeners.ts); one without it. */
   acceptsPerTurn?: number;
+  /** How long answers may take once the server closes; longer than any that is under way. */
+  closeMs?: number;
   /** Told of each request that is refused before the listener sees it, also of what is no HTTP. */
   onRefused?: (code: FailureCode) => void;
   /** For tests, which have no time for the real ones. */
@@ -32,8 +34,13 @@ export interface ListenOptions {
 
 export interface HttpServer {
   port: number;
-  /** Accepts no more connections and resolves when the last answer is sent. */
-  close(): Promise<void>;
+  /**
+   * Accepts no more connections and resolves when the last one has ended. A request that has not arrived within a second
+   * or so is refused, and what is left after `closeMs` is cut: a client that sends slowly, or does not read, holds up
+   * nothing.
+   * @param refuseArrivals is called four times a second, to refuse requests whose bodies are still arriving.
+   */
+  close(refuseArrivals?: () => void): Promise<void>;
 }
 
 const defaultTimeouts = {
@@ -68,8 +75,14 @@ const followedBodyBytesMax = bodyBytesMax;
 /** Longer than the 60 s after which common load balancers drop an idle connection. */
 const keepAliveTimeoutMs = 65_000;
 
-/** After the last connection is accepted, its request has this long to arrive before idle ones are closed. */
+/**
+ * After the last connection is accepted, its request has this long to arrive before idle ones are closed. One whose headers
+ * or body are still on their way then is refused at the next look, `checkIntervalMs` later at most.
+ */
 const lastRequestMs = 250;
+
+/** Twice the default of the longest answer, a publish that times out. */
+const closeMsDefault = 10_000;
 
 /** As many connections may wait to be accepted as Linux allows by default (net.core.somaxconn). */
 const backlog = 4_096;
@@ -78,6 +91,7 @@ const backlog = 4_096;
 export async function listen(listener: RequestListener, options: ListenOptions): Promise<HttpServer> {
   const { onRefused = () => {} } = options;
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
+  let isClosing = false;
   const server = createServer(
     {
       headersTimeout: timeouts.headersMs,
@@ -99,8 +113,10 @@ export async function listen(listener: RequestListener, options: ListenOptions):
   });
   server.on('clientError', (error, socket: CountedSocket) => {
     // An answer that is under way is the only one that may be sent: the request may have been carried out.
-    if ((socket[waiting] ?? 0) > 0) socket.destroy();
-    else refuseConnection(error, socket, onRefused);
+    if ((socket[waiting] ?? 0) > 0) {
+      // In a close the next request is late at once, and is no reason to take that answer away.
+      if (!isClosing) socket.destroy();
+    } else refuseConnection(error, socket, isClosing, onRefused);
   });
   const listeners = await openListeners(server, { acceptsPerTurn: 1, ...options, backlog }).catch((cause) => {
     const { code } = cause as NodeJS.ErrnoException;
@@ -109,13 +125,24 @@ export async function listen(listener: RequestListener, options: ListenOptions):
   });
   return {
     port: listeners.port,
-    async close() {
+    async close(refuseArrivals) {
       const closed = listeners.close();
       await pause(lastRequestMs);
-      // Again and again: a connection whose request is answered only now becomes idle only now.
-      const sweep = setInterval(() => server.closeIdleConnections(), lastRequestMs);
+      isClosing = true;
+      // Node compares each connection with them once in `checkIntervalMs`, and tells `clientError`.
+      server.headersTimeout = lastRequestMs;
+      server.requestTimeout = lastRequestMs;
+      const look = () => {
+        refuseArrivals?.();
+        // Again and again: a connection whose request is answered only now becomes idle only now.
+        server.closeIdleConnections();
+      };
+      look();
+      const looking = setInterval(look, lastRequestMs);
+      const cut = setTimeout(() => server.closeAllConnections(), options.closeMs ?? closeMsDefault);
       await closed;
-      clearInterval(sweep);
+      clearInterval(looking);
+      clearTimeout(cut);
     },
   };
 }
@@ -189,19 +216,25 @@ const connectionFailures: Record<string, [FailureCode, string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time.'],
 };
 
-function refuseConnection(error: NodeJS.ErrnoException, socket: Duplex, onRefused: OnRefused): void {
+function failureOf(nodeCode = ''): ApiError {
+  const [code, message] = connectionFailures[nodeCode] ?? ['invalid_request', 'This is not HTTP/1.1.'];
+  return new ApiError(code, message);
+}
+
+function refuseConnection(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  isClosing: boolean,
+  onRefused: OnRefused,
+): void {
   // A connection that a browser opened ahead and did not need is no request, late or not.
   const isUnused = (socket as Socket).bytesRead === 0;
   if (error.code === 'ECONNRESET' || !socket.writable || isUnused) {
     socket.destroy();
     return;
   }
-  const [code, message] = connectionFailures[error.code ?? ''] ?? [
-    'invalid_request',
-    'This is not HTTP/1.1.',
-  ];
-  onRefused(code);
-  const failure = new ApiError(code, message);
+  const failure = isClosing ? draining : failureOf(error.code);
+  onRefused(failure.code);
   const { status, body } = failure;
   const lines = Object.entries(refusalHeaders(failure)).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { RequestListener, ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { exchange, openSocket, parseAnswers, readToEnd } from '../../test/raw-http.ts';
+import { until } from '../../test/until.ts';
 import { type HttpServer, type ListenOptions, listen } from '../src/server.ts';
 
 const at = ({ port }: HttpServer) => `http://127.0.0.1:${port}`;
@@ -31,6 +32,59 @@ test('closes when a request that is answered late leaves a connection that would
   const [answer] = parseAnswers(await answers);
   assert.deepEqual([answer?.status, answer?.body], [200, 'late']);
   await closed;
+});
+
+test('refuses headers that are not there when it closes, and closes', async () => {
+  const refused: string[] = [];
+  const server = await serve(() => {}, { checkIntervalMs: 50 }, refused);
+  const socket = await openSocket(at(server));
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n');
+  const text = readToEnd(socket);
+  await server.close();
+  const [answer] = parseAnswers(await text);
+  assert.deepEqual([answer?.status, answer?.headers.get('connection')], [503, 'close']);
+  assert.equal(JSON.parse(answer?.body ?? '').code, 'draining');
+  assert.deepEqual(refused, ['draining']);
+});
+
+test('answers what is under way when it closes, although the next request is late', async () => {
+  const held = Promise.withResolvers<ServerResponse>();
+  const server = await serve((_request, response) => held.resolve(response), { checkIntervalMs: 50 });
+  const socket = await openSocket(at(server));
+  socket.write(`${get}GET / HTTP/1.1\r\n`);
+  const text = readToEnd(socket);
+  const response = await held.promise;
+  const closed = server.close();
+  // Long after the late one was found.
+  setTimeout(() => response.end('late'), 600);
+  await until(() => socket.bytesRead > 0);
+  socket.end();
+  assert.equal(parseAnswers(await text)[0]?.body, 'late');
+  await closed;
+});
+
+test('cuts a request that is not answered in time when it closes', async () => {
+  const arrived = Promise.withResolvers<void>();
+  const options = { host: '127.0.0.1', port: 0, connectionsMax: 10, closeMs: 300 };
+  const server = await listen(() => arrived.resolve(), options);
+  const text = exchange(at(server), get);
+  await arrived.promise;
+  await server.close();
+  assert.equal(await text, '');
+});
+
+test('discards a body that the listener does not read, so that it waits in no memory', async () => {
+  const held = Promise.withResolvers<ServerResponse>();
+  const server = await serve((_request, response) => held.resolve(response));
+  const socket = await openSocket(at(server));
+  const body = Buffer.alloc(200_000, 'x');
+  socket.write(`GET / HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`);
+  socket.write(body);
+  const { req } = await held.promise;
+  await until(() => req.complete);
+  assert.equal(req.readableLength, 0);
+  socket.destroy();
+  await server.close();
 });
 
 for (const [what, request, status, code] of [
