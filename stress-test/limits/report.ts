@@ -4,6 +4,7 @@ import { mebibyte } from '../memory.ts';
 import type { BacklogFigures } from './backlog.ts';
 import type { Interval } from './generator.ts';
 import type { OverloadFigures } from './overload.ts';
+import type { SlowBodiesFigures } from './slow-bodies.ts';
 import type { SoakFigures, SoakRow } from './soak.ts';
 import { isStoredOnce, type StoredFigures } from './stored.ts';
 import { type PartEnded, type PartName, partNames } from './system.ts';
@@ -101,6 +102,28 @@ export function formatSoak(figures: SoakFigures): Report<SoakFigures> {
     formatStored(figures),
   ].join('\n')}\n`;
   return { text, figures, isWhole: isStoredOnce(figures) };
+}
+
+/** Whole when nobody else noticed, and every slow client was told or its time was over. */
+export function formatSlowBodies(figures: SlowBodiesFigures): Report<SlowBodiesFigures> {
+  const { clients, sentBytes, declaredBytes, ended, before, peakBytes, reads, records } = figures;
+  const others = ({ answered, failed, p50Ms, p99Ms }: SlowBodiesFigures['reads']) =>
+    `${formatCount(answered)} answered, ${failed} failed, p50 ${formatMs(p50Ms)} ms, p99 ${formatMs(p99Ms)} ms`;
+  const text = `${[
+    `${formatCount(clients)} clients sent ${formatCount(sentBytes)} of ${formatCount(declaredBytes)} bytes and stopped: ` +
+      `${formatCount(ended.refused)} were refused with 503 and Retry-After, the time of ${formatCount(ended.late)} was over, ${ended.other} got another answer.`,
+    `Memory before, MiB: ${formatMemory(before)}; at the peak: ${formatMemory(peakBytes)}.`,
+    `Others meanwhile: GET /api/data ${others(reads)}; POST /api/records ${others(records)}.`,
+    formatStored(figures),
+  ].join('\n')}\n`;
+  const isUnnoticed = reads.failed + records.failed + ended.other === 0 && reads.answered > 0;
+  const { ids: _reads, ...readCounts } = reads;
+  const { ids: _records, ...recordCounts } = records;
+  return {
+    text,
+    figures: { ...figures, reads: { ...readCounts, ids: [] }, records: { ...recordCounts, ids: [] } },
+    isWhole: isStoredOnce(figures) && isUnnoticed,
+  };
 }
 
 /** Of a measurement that a part has ended. */

@@ -191,14 +191,17 @@ for (const [mode, part] of [
 test('bad usage is named', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' });
   for (const [args, message] of [
-    [[], /wants overload, backlog or soak/],
-    [['toString'], /wants overload, backlog or soak/],
-    [['overload', 'soak'], /one of overload, backlog, soak/],
+    [[], /wants overload, backlog, slow-bodies or soak/],
+    [['toString'], /wants overload, backlog, slow-bodies or soak/],
+    [['overload', 'soak'], /one of overload, backlog, slow-bodies, soak/],
     [['soak', '--duration', '0s'], /^--duration: wants a time from 1s to 24h/],
     [['overload', '--duration', '11m'], /^--duration: wants a time from 1s to 10m/],
     [['backlog', '--documents', 'many'], /--documents: wants a whole number/],
     [['overload', '--documents', '5000'], /^--documents: not with overload/],
     [['backlog', '--duration', '5m'], /^--duration: not with backlog/],
+    [['slow-bodies', '--clients', '9'], /--clients: wants a whole number/],
+    [['slow-bodies', '--duration', '5m'], /^--duration: not with slow-bodies/],
+    [['soak', '--clients', '100'], /^--clients: not with soak/],
     [['overload', '--fast'], /--fast/],
   ] as const) {
     const { status, stderr } = run(...args);
