@@ -1,9 +1,9 @@
 /**
  * A TCP proxy between two parts, that breaks what it is told to: `open` → `cut`, `slow`, `silent` or `mute` → `open`.
  *
- * cut: all connections but the silent are reset, and new ones as soon as they are there. slow: what is on its way, in either direction,
- * waits before it goes on, one chunk of at most 64 KiB after the other, so it is slow in time and in bytes. A connection
- * holds two chunks at most; what is more waits in the sender.
+ * cut: all connections but the silent are reset, and new ones as soon as they are there. slow: what is on its way, in
+ * either direction, waits before it goes on, one chunk of at most 64 KiB after the other, so it is slow in time and in
+ * bytes. A connection holds two chunks at most; what is more waits in the sender.
  *
  * silent: nothing passes in either direction and nothing is closed, as when a firewall drops packets. Neither side hears
  * of the other again, not even of its end. These connections stay silent after `open` too, as after a firewall that lost

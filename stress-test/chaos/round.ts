@@ -45,7 +45,7 @@ export interface RoundResult {
 }
 
 /** Enough for a writer's lease of 10 s to end and its envelopes to be stored by another; `noticeMs` of faults is on top. */
-const roundMsMin = 15_000;
+const roundBaseMs = 15_000;
 
 /** Also a round whose faults took long, on a busy machine, says how long the api did. */
 const answerMsMin = 5_000;
@@ -61,7 +61,7 @@ const pollMs = 50;
 
 export async function runRound(rig: Rig, strikes: readonly Strike[]): Promise<RoundResult> {
   const startedAt = performance.now();
-  const roundMsMax = roundMsMin + Math.max(...strikes.map(({ fault }) => fault.noticeMs ?? 0));
+  const roundMsMax = roundBaseMs + Math.max(...strikes.map(({ fault }) => fault.noticeMs ?? 0));
   const elapsedMs = () => performance.now() - startedAt;
   const records = createStoredRecords(rig.mongo.db());
   const deathsBefore = Object.values(rig.parts).map((part) => part.deaths().length);

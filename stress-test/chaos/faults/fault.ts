@@ -9,7 +9,7 @@ export interface Fault {
   touches: readonly string[];
   /** Why it cannot be had here. */
   missing?: () => string | undefined;
-  /** How long the system may take to notice, by limits of its own, and the round is given on top; none without. */
+  /** How long the system's own limits let it take to notice. The round has this on top of its time; none without. */
   noticeMs?: number;
   /** Breaks, waits and repairs; resolves when nothing is broken any longer. */
   run(rig: Rig, moment: Moment): Promise<void>;
