@@ -14,7 +14,7 @@
  *
  * A refusal is believed when a document after it was stored, in the same command or a later one, or when few were refused
  * in a row. Where MongoDB refuses a whole command, halves of it are tried, in random order, until refused documents stand
- * alone. As long as no half is stored that stops after `refusedAloneMax` documents, and the rest is held: a bad option
+ * alone. As long as no half is stored that stops after three documents (round.ts), and the rest is held: a bad option
  * costs 20 commands and not two for each document.
  *
  * One p-limit bounds the operations in MongoDB. A batch keeps its place in it while it pauses, so a MongoDB that is away
@@ -23,20 +23,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Write } from '@assessment/api/envelope';
 import { isKeyedId } from '@assessment/api/idempotency-key';
-import { type Collection, MongoBulkWriteError, type WriteError } from 'mongodb';
+import type { Collection } from 'mongodb';
 import pLimit from 'p-limit';
 import { Abandoned, orAbandoned } from './abandoned.ts';
+import { type Answers, type CommandRefusal, readFailure } from './answers.ts';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import { lookUpDuplicates } from './duplicates.ts';
 import { growingPauseMs } from './probes.ts';
-import {
-  type CommandRefusal,
-  classifyCode,
-  classifyCommand,
-  isDuplicateId,
-  type RefusalKind,
-  unknownRefusalTriesMax,
-} from './refusals.ts';
+import { classifyCode, isDuplicateId, type RefusalKind, unknownRefusalTriesMax } from './refusals.ts';
 import { createRound, type Outcome, type Round } from './round.ts';
 
 export interface BulkWriterOptions {
@@ -114,17 +108,16 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
       return { remaining: [] };
     } catch (error) {
       if (error instanceof Abandoned) throw error;
-      const refusal = isPerDocument(error) ? undefined : classifyCommand(error);
-      const answers = answersOf(error, refusal, writes);
-      if (!answers) return { remaining: writes, error, ...(refusal && { refusal }) };
-      const { stored, insertedCount, remaining } = await sortByDocument(writes, answers, round);
+      const failure = readFailure(error, writes.length);
+      if ('kind' in failure) return { remaining: writes, refusal: failure, error };
+      const { stored, insertedCount, remaining } = await sortByDocument(writes, failure, round);
       done(insertedCount, stored);
       return { remaining, error };
     }
   }
 
   /** In the order in which MongoDB takes them, because a refusal before an insert is believed. */
-  async function sortByDocument(writes: Write[], answers: readonly (Answer | undefined)[], round: Round) {
+  async function sortByDocument(writes: Write[], answers: Answers, round: Round) {
     const duplicates = await lookUpDoubtful(writes, answers);
     const stored: Write[] = [];
     const remaining: Write[] = [];
@@ -150,7 +143,7 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
   }
 
   /** What cannot be looked up now is `unsettled`, and tried again. */
-  async function lookUpDoubtful(writes: Write[], answers: readonly (Answer | undefined)[]) {
+  async function lookUpDoubtful(writes: Write[], answers: Answers) {
     const doubtful = writes.filter((write, index) => {
       const answer = answers[index];
       if (!answer || classifyCode(answer.code) !== 'duplicate') return false;
@@ -214,9 +207,6 @@ export function createBulkWriter(records: Collection<Write>, options: BulkWriter
   };
 }
 
-/** Of one document, as the driver's WriteError has it. */
-type Answer = Pick<WriteError, 'code' | 'errmsg'>;
-
 interface Attempt {
   /** To be tried again. */
   remaining: Write[];
@@ -224,32 +214,4 @@ interface Attempt {
   refusal?: CommandRefusal;
   /** Why, for the log. */
   error?: unknown;
-}
-
-/** Answers about single documents; a reply that doubts the write concern leaves all of them in doubt. */
-function isPerDocument(error: unknown): error is MongoBulkWriteError {
-  return (
-    error instanceof MongoBulkWriteError &&
-    errorsOf(error).length > 0 &&
-    error.result.getWriteConcernError() === undefined
-  );
-}
-
-function errorsOf({ writeErrors }: MongoBulkWriteError): readonly WriteError[] {
-  return 'length' in writeErrors ? writeErrors : [writeErrors];
-}
-
-/** By the index of the document; undefined when the answer is of the whole command. */
-function answersOf(
-  error: unknown,
-  refusal: CommandRefusal | undefined,
-  writes: Write[],
-): (Answer | undefined)[] | undefined {
-  if (refusal) {
-    const isOfTheOnlyOne = refusal.kind === 'duplicate' && refusal.code !== undefined && writes.length === 1;
-    return isOfTheOnlyOne ? [{ code: refusal.code ?? 0, errmsg: refusal.message }] : undefined;
-  }
-  const answers: (Answer | undefined)[] = new Array(writes.length);
-  for (const answer of errorsOf(error as MongoBulkWriteError)) answers[answer.index] = answer;
-  return answers;
 }

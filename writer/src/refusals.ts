@@ -4,7 +4,6 @@
  * Codes and their names: https://www.mongodb.com/docs/manual/reference/error-codes/, and with their categories
  * https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
  */
-import { MongoBulkWriteError, MongoError, MongoInvalidArgumentError } from 'mongodb';
 
 /**
  * `content`: what the document holds, unless everything is refused (circuit-breaker.ts). `transient`: MongoDB's state.
@@ -203,39 +202,4 @@ export function classifyCode(code: number): RefusalKind {
  */
 export function isDuplicateId(message: string): boolean {
   return duplicateIdPattern.test(message);
-}
-
-/** What refused a whole bulkWrite. */
-export interface CommandRefusal {
-  kind: RefusalKind;
-  code?: number;
-  /** A code or the name of an error, without anything that a document holds. */
-  cause: string;
-  message: string;
-}
-
-/** @param thrown by a bulkWrite that has no answer for single documents */
-export function classifyCommand(thrown: unknown): CommandRefusal {
-  // What is thrown between two commands of a bulkWrite comes wrapped.
-  const isWrapped = thrown instanceof MongoBulkWriteError && thrown.errorResponse instanceof Error;
-  const error = isWrapped ? thrown.errorResponse : thrown;
-  const message = error instanceof Error ? error.message : String(error);
-  if (thrown instanceof MongoBulkWriteError && thrown.result?.getWriteConcernError() !== undefined) {
-    return { kind: 'transient', cause: 'write concern', message };
-  }
-  if (error instanceof MongoError && !(error instanceof MongoInvalidArgumentError)) {
-    const { code } = error;
-    if (typeof code !== 'number') return { kind: 'transient', cause: error.name, message };
-    return { kind: classifyCode(code), code, cause: `MongoDB error ${code}`, message };
-  }
-  const cause = error instanceof Error ? error.name : typeof error;
-  return { kind: isOfSystem(error) ? 'transient' : 'content', cause, message };
-}
-
-/** Whether the system, the network or TLS failed, however deep it is wrapped: `ENOTFOUND`, `CERT_HAS_EXPIRED`. */
-function isOfSystem(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if ('syscall' in error || isOfSystem(error.cause)) return true;
-  // A TypeError or RangeError with a code is of an argument: `ERR_OUT_OF_RANGE`.
-  return 'code' in error && !(error instanceof TypeError) && !(error instanceof RangeError);
 }

@@ -70,7 +70,7 @@ export function createWriter(options: WriterOptions): Writer {
     ...options.batch,
     onBatch(batch, writes, reason) {
       options.onBatch?.(writes, reason);
-      track(storeBatch(batch, writes));
+      track(storeBatch(batch));
     },
   });
 
@@ -93,23 +93,8 @@ export function createWriter(options: WriterOptions): Writer {
     batcher.add({ envelope, bytes: message.data.length, message });
   }
 
-  /** Until none of its envelopes is held any more. */
-  async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], count: number): Promise<void> {
-    let heldSince: number | undefined;
-    for (let pending = batch; pending.length > 0; ) {
-      const outcome = await storeOnce(pending, count, heldSince);
-      if (!outcome) return;
-      ({ heldSince } = outcome);
-      pending = await whileHeld(outcome.held);
-    }
-  }
-
-  /** Settles all but those that are held; undefined when all were given back. */
-  async function storeOnce(
-    batch: LeasedEnvelope<LeasedMessage>[],
-    count: number,
-    since: number | undefined,
-  ): Promise<{ held: LeasedEnvelope<LeasedMessage>[]; heldSince: number } | undefined> {
+  /** @param heldSince of the outcome that held them, undefined at the first time */
+  async function storeBatch(batch: LeasedEnvelope<LeasedMessage>[], heldSince?: number): Promise<void> {
     const writesOf: Write[][] = [];
     // When it is the batch's turn: packed writes take 275 bytes, and as documents about 1 kB, which the collector moves.
     function* makeWrites() {
@@ -121,16 +106,16 @@ export function createWriter(options: WriterOptions): Writer {
     }
     const onEnded = options.onStoring?.(
       batch.map(({ message }) => message),
-      count,
+      batch.reduce((sum, { envelope }) => sum + envelope.count, 0),
     );
     let outcome: Outcome;
     try {
-      outcome = await options.bulkWriter.store(makeWrites(), since);
+      outcome = await options.bulkWriter.store(makeWrites(), heldSince);
       onEnded?.();
     } catch (error) {
       onEnded?.(error);
       for (const { message } of batch) giveBack(message);
-      if (error instanceof Abandoned) return undefined;
+      if (error instanceof Abandoned) return;
       throw error;
     }
     const unsettled = new Set(outcome.held);
@@ -144,7 +129,7 @@ export function createWriter(options: WriterOptions): Writer {
       settle(leased.message, writes.map((write) => reasons.get(write)).filter(isText));
       return false;
     });
-    return { held, heldSince: outcome.heldSince };
+    hold(held, outcome.heldSince);
   }
 
   function settle(message: LeasedMessage, reasons: string[]): void {
@@ -156,27 +141,30 @@ export function createWriter(options: WriterOptions): Writer {
     options.onSettled?.('stored', message);
   }
 
-  /** Returns those that may be stored again now. */
-  async function whileHeld(batch: LeasedEnvelope<LeasedMessage>[]): Promise<LeasedEnvelope<LeasedMessage>[]> {
-    const { room } = options;
-    const held = batch.filter(({ message, bytes }) => {
-      const isIn = room.enter(bytes);
+  /** What waits keeps nothing of its batch but its own envelopes: the others are acknowledged, and take no lease. */
+  function hold(envelopes: LeasedEnvelope<LeasedMessage>[], heldSince: number): void {
+    const held = envelopes.filter(({ message, bytes }) => {
+      const isIn = options.room.enter(bytes);
       if (!isIn) track(giveBackLater(message));
       return isIn;
     });
-    if (held.length === 0) return held;
+    if (held.length > 0) track(storeAgain(held, heldSince));
+  }
+
+  async function storeAgain(held: LeasedEnvelope<LeasedMessage>[], heldSince: number): Promise<void> {
+    const { room, breaker } = options;
     heldCount += held.length;
     try {
-      await options.breaker.untilNextTry(room.signal());
-      return held;
+      await breaker.untilNextTry(room.signal());
     } catch (error) {
       for (const { message } of held) giveBack(message);
-      if (error instanceof Abandoned) return [];
+      if (error instanceof Abandoned) return;
       throw error;
     } finally {
       heldCount -= held.length;
       for (const { bytes } of held) room.leave(bytes);
     }
+    await storeBatch(held, heldSince);
   }
 
   async function sendToDeadLetter(message: LeasedMessage, reason: string): Promise<void> {
