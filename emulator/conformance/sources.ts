@@ -22,6 +22,7 @@ export const sources = {
   pull: `${docs}/pull`,
   pullRequest: `${proto} (PullRequest)`,
   stream: `${proto} (StreamingPullRequest)`,
+  keepalive: 'https://github.com/googleapis/google-cloud-go/blob/main/pubsub/v2/iterator.go (pingStream)',
   acks: `${proto} (AcknowledgeRequest, Subscriber.Acknowledge)`,
   modifyAckDeadline: `${proto} (ModifyAckDeadlineRequest)`,
   leases: `${docs}/lease-management`,

@@ -153,6 +153,30 @@ export const streamingPull: Feature = {
         await refuses(place.pullNow(subscription), 'NOT_FOUND', 'Subscription does not exist');
       },
     },
+    {
+      name: 'answers every keepalive of protocol version 1, also one that sets the deadline',
+      source: sources.keepalive,
+      async run(place) {
+        const { subscription } = await place.subscribe();
+        const stream = place.stream(subscription, { protocolVersion: 1 });
+        for (const keepalive of [{}, { streamAckDeadlineSeconds: 20 }]) {
+          const before = stream.responses.length;
+          stream.write(keepalive);
+          await stream.until('an answer to a keepalive', () => stream.responses.length > before);
+        }
+      },
+      google: {
+        does: 'answers none',
+        async run(place) {
+          const { topic, subscription } = await place.subscribe();
+          const stream = place.stream(subscription, { protocolVersion: 1 });
+          for (const keepalive of [{}, { streamAckDeadlineSeconds: 20 }]) stream.write(keepalive);
+          await place.publish(topic, 'x');
+          await stream.take(1);
+          assert.equal(stream.responses.length, 1);
+        },
+      },
+    },
     ...refusedStreams,
     {
       name: 'ends a stream with INVALID_ARGUMENT for a deadline of more than 600 s',

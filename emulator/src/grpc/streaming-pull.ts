@@ -5,8 +5,9 @@
  * their deadline), or failed with a status. At most one response is on its way into HTTP/2's flow control while the
  * next one fills; when both are full the stream wants nothing, so a slow client costs two responses of memory. Nor is
  * anything read then of a client that goes on acking under exactly-once delivery and does not read what was confirmed.
- * A request without anything in it is the client's keepalive: protocol version 1 wants an empty response within 15 s
- * (nodejs-pubsub 6.3.0, message-stream.js), or the client drops the stream.
+ * A request without ack ids is the client's keepalive, also when it sets the deadline, as Go's does: protocol version 1
+ * expects a response within 15 s, or the client drops the stream (nodejs-pubsub 6.3.0, message-stream.js;
+ * cloud.google.com/go/pubsub/v2 2.8.1, iterator.go, pingStream and checkServer).
  */
 import type { AckId } from '../broker/ack-id.ts';
 import type { Broker } from '../broker/broker.ts';
@@ -99,10 +100,9 @@ class PullStream implements Consumer, StreamReceiver {
       if (isSet) throw invalid(`${field} may only be set in first message`);
     }
     if (request.ackDeadlineSeconds !== 0) this.#setDeadline(request.ackDeadlineSeconds);
-    const isKeepalive =
-      request.ackDeadlineSeconds === 0 && request.ackIds.length === 0 && request.modifyIds.length === 0;
+    if (this.#subscription) this.#settle(this.#subscription, request);
+    const isKeepalive = request.ackIds.length === 0 && request.modifyIds.length === 0;
     if (isKeepalive && this.#protocolVersion >= 1) this.#sendNow();
-    else if (this.#subscription) this.#settle(this.#subscription, request);
   }
 
   #setDeadline(seconds: number): void {
