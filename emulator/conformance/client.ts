@@ -5,6 +5,7 @@
 
 import pubsub from '@google-cloud/pubsub/build/protos/protos.js';
 import { credentials, Client as GrpcClient, type ServiceError } from '@grpc/grpc-js';
+import { type RequestOptions, requestHttp } from './http-request.ts';
 import { PullStream, type StreamRequest } from './pull-stream.ts';
 
 const { Publisher, SchemaService, Subscriber } = pubsub.google.pubsub.v1;
@@ -76,6 +77,8 @@ export function createClient(host: string) {
       const text = await response.text();
       return { status: response.status, text, json: parse(text) };
     },
+
+    rawHttp: (line: string, options?: RequestOptions) => requestHttp(host, line, options),
 
     close(): void {
       for (const stream of streams) stream.cancel();

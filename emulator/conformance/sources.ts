@@ -50,6 +50,11 @@ export const sources = {
   ingestion: `${docs}/create-topic#ingestion`,
   iam: `${docs}/access-control`,
   rest: `${docs}/reference/rest`,
+  restPull:
+    'https://github.com/googleapis/python-pubsub/blob/main/google/pubsub_v1/services/subscriber/transports/base.py (pull)',
+  absoluteForm: 'https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2',
+  cors: 'https://fetch.spec.whatwg.org/#http-cors-protocol',
+  keepAlive: 'https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout',
   health: 'https://github.com/grpc/grpc/blob/master/doc/health-checking.md',
   statuses: 'https://grpc.github.io/grpc/core/md_doc_statuscodes.html',
   readme: 'emulator/README.md',

@@ -6,6 +6,9 @@ import { parseArgs } from 'node:util';
 
 const hostPort = /^(\[[0-9a-fA-F:]+\]|[0-9A-Za-z._-]+):(\d{1,5})$/;
 
+/** As a browser sends it, without a path: https://fetch.spec.whatwg.org/#origin-header */
+const corsOrigin = /^(\*|https?:\/\/[a-z0-9.:[\]-]+)$/;
+
 interface Setting {
   /** Of the environment. */
   variable: string;
@@ -39,6 +42,11 @@ const settings = {
     wants: 'disk or process',
   },
   declare: { variable: 'EMULATOR_DECLARE' },
+  'cors-origins': {
+    variable: 'EMULATOR_CORS_ORIGINS',
+    accepts: (text) => text.split(',').every((origin) => corsOrigin.test(origin)),
+    wants: 'origins such as https://shop.test, with commas between them, or *',
+  },
   'test-endpoints': {
     variable: 'EMULATOR_TEST_ENDPOINTS',
     accepts: (text) => ['true', '1', 'false', '0'].includes(text),
@@ -58,6 +66,7 @@ export interface Config {
   dataBytesMax: number | undefined;
   durability: 'disk' | 'process';
   declarations: string | undefined;
+  corsOrigins: string[];
   hasTestEndpoints: boolean;
 }
 
@@ -72,6 +81,8 @@ export const usage = `A Pub/Sub emulator that keeps what it confirms.
   --durability=disk            disk: a confirmed message survives the machine; process: only the end of the
                                process, without a sync; EMULATOR_DURABILITY
   --declare=FILE-OR-JSON       topics and subscriptions that are there before it answers; EMULATOR_DECLARE
+  --cors-origins=ORIGINS       of web pages that may call it, beside those of this machine, with commas between
+                               them; * is any; EMULATOR_CORS_ORIGINS
   --test-endpoints             POST /_emulator/reset deletes everything, PUT /_emulator/faults injects errors and
                                delays; without it they answer 403; EMULATOR_TEST_ENDPOINTS=true
   --help                       this text
@@ -113,6 +124,7 @@ export function readConfig(args: readonly string[], env: NodeJS.ProcessEnv): Con
     dataBytesMax: dataBytesMax === undefined ? undefined : Number(dataBytesMax),
     durability: given.durability === 'process' ? 'process' : 'disk',
     declarations: given.declare,
+    corsOrigins: given['cors-origins']?.split(',') ?? [],
     hasTestEndpoints: ['true', '1'].includes(given['test-endpoints'] ?? ''),
   };
 }

@@ -1,5 +1,6 @@
 /** The emulator in one process: broker, fronts and port. For tests: `createEmulator({ dataDir, port: 0 })`. */
 import { Broker, type Durability } from './broker/broker.ts';
+import { createCors } from './cors.ts';
 import { declare } from './declarations.ts';
 import { Faults } from './faults.ts';
 import { createGrpcFront, streamingPullPath } from './grpc/server.ts';
@@ -24,6 +25,8 @@ export interface EmulatorOptions {
   dataBytesMax?: number | undefined;
   /** Allows reset and fault injection over HTTP (test-endpoints.ts); without it they answer 403. */
   hasTestEndpoints?: boolean;
+  /** Of web pages that may call it, beside those of this machine; `*` is any (cors.ts). */
+  corsOrigins?: readonly string[];
   /** Told of a failure after which nothing can be confirmed any more: the process has to end. */
   onFatal?: (error: Error) => void;
   onWarning?: (message: string) => void;
@@ -68,7 +71,8 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
   });
   const isEnabled = options.hasTestEndpoints ?? false;
   const testEndpoints = createTestEndpoints({ isEnabled, faults, reset });
-  const http = createHttp({ broker, rest, testEndpoints, isReady: () => isServing });
+  const cors = createCors(options.corsOrigins ?? []);
+  const http = createHttp({ broker, rest, cors, testEndpoints, isReady: () => isServing });
   try {
     await declareAll();
     const { host = '127.0.0.1', port: wanted = 0 } = options;

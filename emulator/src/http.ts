@@ -1,24 +1,32 @@
 /** What HTTP/1 clients may ask: the REST API under /v1, and beside it whether it lives, whether it is ready, and figures. */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Broker } from './broker/broker.ts';
+import type { Cors } from './cors.ts';
 import { createServer } from './node-http.ts';
 import { isTooLong } from './rest/body.ts';
 import type { RestFront } from './rest/front.ts';
+import { originForm } from './rest/query.ts';
 import type { TestEndpoints } from './test-endpoints.ts';
 
 /** Longer than that the head of a request may not take, the first after its connection too. */
 const headersTimeoutMs = 10_000;
 /** How often that is looked at. */
 const connectionsCheckingIntervalMs = 5_000;
+/**
+ * An idle connection is kept longer than the 60 s for which clients and load balancers keep theirs: who closes first
+ * must not be the side that may be sent a request at that moment.
+ */
+const keepAliveTimeoutMs = 65_000;
 
 export interface HttpDeps {
   broker: Broker;
   rest: RestFront;
+  cors: Cors;
   testEndpoints: TestEndpoints;
   isReady: () => boolean;
 }
 
-export function createHttp({ broker, rest, testEndpoints, isReady }: HttpDeps): Server {
+export function createHttp({ broker, rest, cors, testEndpoints, isReady }: HttpDeps): Server {
   const routes: Record<string, (response: ServerResponse) => void> = {
     '/': (response) => send(response, 200, 'Ok\n'),
     '/healthz': (response) => send(response, 200, 'ok\n'),
@@ -33,9 +41,12 @@ export function createHttp({ broker, rest, testEndpoints, isReady }: HttpDeps): 
   const limits = {
     headersTimeout: headersTimeoutMs,
     connectionsCheckingInterval: connectionsCheckingIntervalMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
   };
   const server = createServer(limits, (request: IncomingMessage, response) => {
-    const path = (request.url ?? '').split('?')[0] ?? '';
+    if (cors(request, response)) return;
+    request.url = originForm(request.url ?? '');
+    const path = request.url.split('?')[0] ?? '';
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     if (path.startsWith('/v1/')) rest.answer(request, response);
     else if (!route && path.startsWith('/_emulator/')) void testEndpoints.answer(request, response);

@@ -11,6 +11,7 @@ const defaults: Config = {
   dataBytesMax: undefined,
   durability: 'disk',
   declarations: undefined,
+  corsOrigins: [],
   hasTestEndpoints: false,
 };
 
@@ -24,6 +25,7 @@ test('takes flags over variables over defaults, and an empty one as none', () =>
     EMULATOR_DATA_BYTES_MAX: '10000000',
     EMULATOR_DURABILITY: 'process',
     EMULATOR_DECLARE: '{}',
+    EMULATOR_CORS_ORIGINS: 'https://shop.test,http://10.0.0.1:3000',
   };
   const read: Config = {
     host: '::1',
@@ -33,6 +35,7 @@ test('takes flags over variables over defaults, and an empty one as none', () =>
     dataBytesMax: 10_000_000,
     durability: 'process',
     declarations: '{}',
+    corsOrigins: ['https://shop.test', 'http://10.0.0.1:3000'],
     hasTestEndpoints: false,
   };
   assert.deepEqual(readConfig([], env), read);
@@ -50,6 +53,10 @@ test('names all bad settings at once, and flags that it does not know', () => {
     '  --data-bytes-max (EMULATOR_DATA_BYTES_MAX): wants a number of bytes, at least 10000000',
     '  --durability (EMULATOR_DURABILITY): wants disk or process',
   ];
+  for (const origins of ['shop.test', 'https://shop.test/', 'https://a.test,', 'ftp://a.test']) {
+    const message = /--cors-origins \(EMULATOR_CORS_ORIGINS\): wants origins such as https:\/\/shop\.test/;
+    assert.throws(() => readConfig([`--cors-origins=${origins}`], {}), { name: 'InvalidConfig', message });
+  }
   for (const hostPort of ['127.0.0.1:65536', '127.0.0.1', 'http://127.0.0.1:8085']) {
     const message = lines.join('\n');
     assert.throws(() => readConfig([`--host-port=${hostPort}`], env), { name: 'InvalidConfig', message });

@@ -530,6 +530,22 @@ test('goes on taking bodies after it refused too long ones that came all the sam
   assert.equal((await publish(body)).status, 200);
 });
 
+test('lets web pages of the origins that it was given call it, and of any by *', async (context) => {
+  const origin = 'https://shop.test';
+  for (const [corsOrigins, allowed] of [
+    [[], null],
+    [['https://mails.test'], null],
+    [['https://mails.test', origin], origin],
+    [['*'], origin],
+  ] as const) {
+    const { port } = await startEmulator(context, { corsOrigins });
+    const { headers } = await fetch(`http://127.0.0.1:${port}/v1/projects/project/topics`, {
+      headers: { origin },
+    });
+    assert.equal(headers.get('access-control-allow-origin'), allowed);
+  }
+});
+
 test('forgets a waiting pull whose client has gone', async (context) => {
   const { emulator, call } = await setUp(context);
   const gone = new AbortController();

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { Agent } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Feature } from '../check.ts';
 import type { Answer } from '../client.ts';
+import type { RawAnswer } from '../http-request.ts';
 import type { Place } from '../place.ts';
 import { sources } from '../sources.ts';
 
@@ -23,6 +26,31 @@ function failsWith({ status, json, text }: Answer, code: number, name: string, m
   const error = json.error as Record<string, unknown>;
   assert.deepEqual([error.code, error.status], [code, name]);
   if (message) assert.equal(error.message, message);
+}
+
+function throughProxy(place: Place, line: string, body?: unknown): Promise<RawAnswer> {
+  const headers = { host: 'pubsub.test', 'proxy-connection': 'Keep-Alive' };
+  return place.client.rawHttp(line, { headers, body });
+}
+
+/** As a browser asks for a page: first whether it may, then for the answer, which here is an error. */
+async function allowedOrigin(place: Place, origin: string): Promise<string | undefined> {
+  const { rawHttp } = place.client;
+  const preflight = await rawHttp(`OPTIONS /${topicPath(place)}`, {
+    headers: {
+      origin,
+      'access-control-request-method': 'PUT',
+      'access-control-request-headers': 'content-type,x-goog-api-client',
+    },
+  });
+  const { headers } = await rawHttp(`GET /${topicPath(place)}`, { headers: { origin } });
+  const allowed = headers['access-control-allow-origin'];
+  assert.equal(preflight.headers['access-control-allow-origin'], allowed);
+  if (allowed === undefined) return undefined;
+  assert.ok(preflight.status === 200 || preflight.status === 204);
+  assert.match(String(preflight.headers['access-control-allow-methods']), /\bPUT\b/);
+  assert.equal(preflight.headers['access-control-allow-headers'], 'content-type,x-goog-api-client');
+  return allowed;
 }
 
 interface ReceivedJson {
@@ -104,6 +132,81 @@ export const rest: Feature = {
       source: sources.rest,
       async run(place) {
         assert.equal((await place.client.http('GET v1/nonsense')).status, 404);
+      },
+    },
+    {
+      name: 'answers a Pull that waits in vain within 60 s',
+      source: sources.restPull,
+      async run(place) {
+        await subscribe(place);
+        const pull = { maxMessages: 1 };
+        const answer = await place.client.http(`POST ${subscriptionPath(place)}:pull`, pull, 60_000);
+        assert.deepEqual([answer.status, answer.json], [200, {}]);
+      },
+      google: {
+        does: 'answers after 89 s',
+        async run(place) {
+          await subscribe(place);
+          const answer = place.client.http(
+            `POST ${subscriptionPath(place)}:pull`,
+            { maxMessages: 1 },
+            60_000,
+          );
+          await assert.rejects(answer, { name: 'TimeoutError' });
+        },
+      },
+    },
+    {
+      name: 'takes the absolute form of a request target, as curl sends it through a proxy',
+      source: sources.absoluteForm,
+      async run(place) {
+        const { status, text } = await throughProxy(place, `PUT http://pubsub.test/${topicPath(place)}`, {});
+        assert.equal(status, 200, text);
+        assert.equal((await throughProxy(place, 'GET HTTP://pubsub.test')).text.trim(), 'Ok');
+      },
+      google: {
+        does: 'answers 500',
+        async run(place) {
+          const line = `PUT http://pubsub.test/${topicPath(place)}`;
+          assert.equal((await throughProxy(place, line, {})).status, 500);
+        },
+      },
+    },
+    {
+      name: 'lets a web page of another port of this machine call it',
+      source: sources.cors,
+      async run(place) {
+        for (const origin of ['http://localhost:3000', 'https://127.0.0.1', 'http://[::1]:5173']) {
+          assert.equal(await allowedOrigin(place, origin), origin);
+        }
+      },
+    },
+    {
+      name: 'lets no web page of another machine read its answers',
+      source: sources.readme,
+      async run(place) {
+        for (const origin of ['https://pages.test', 'http://localhost.pages.test', 'null']) {
+          assert.equal(await allowedOrigin(place, origin), undefined);
+        }
+      },
+      google: {
+        does: 'lets any page read them',
+        async run(place) {
+          assert.equal(await allowedOrigin(place, 'https://pages.test'), 'https://pages.test');
+        },
+      },
+    },
+    {
+      name: 'keeps an idle connection for longer than 60 s, as load balancers expect it',
+      source: sources.keepAlive,
+      async run(place) {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        const line = `GET /v1/${place.project}/topics`;
+        await place.client.rawHttp(line, { agent });
+        await pause(61_000);
+        const { status, isReused } = await place.client.rawHttp(line, { agent });
+        agent.destroy();
+        assert.deepEqual([status, isReused], [200, true]);
       },
     },
     {

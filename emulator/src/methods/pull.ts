@@ -1,7 +1,7 @@
 /**
  * Unary Pull: a consumer that takes one response's worth, and answers when that is full or nothing more is there. Without
  * messages it waits, and gives an empty answer a second before the client's deadline, or after 89 s when there is none,
- * as Google's emulator does.
+ * as Google's emulator does. (Over REST there always is one: rest/front.ts.)
  */
 import type { Broker } from '../broker/broker.ts';
 import { systemClock } from '../broker/clock.ts';

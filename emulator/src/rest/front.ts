@@ -1,8 +1,6 @@
 /**
  * The REST front: an HTTP request becomes an encoded request of the same method that gRPC calls, and its response becomes
  * JSON. It decides nothing. There is no StreamingPull in REST.
- *
- * There is no CORS: OPTIONS is no method here, so a browser lets no web page read what an emulator holds.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isDeepStrictEqual } from 'node:util';
@@ -78,11 +76,18 @@ export function createRestFront(methods: ReadonlyMap<string, UnaryMethod>, fault
   };
 }
 
+/**
+ * A client that states no deadline gives up after 60 s, as Python's does over REST, and so do common proxies. A Pull
+ * that waits is answered a second before this.
+ * https://github.com/googleapis/python-pubsub/blob/main/google/pubsub_v1/services/subscriber/transports/base.py
+ */
+const unstatedDeadlineMs = 55_000;
+
 function callOf(request: IncomingMessage, response: ServerResponse): CallInfo {
   // gcloud gives a Pull 20 s by it: https://cloud.google.com/apis/docs/system-parameters
   const timeoutSeconds = Number.parseFloat(String(request.headers['x-server-timeout']));
-  const deadlineMs = Number.isNaN(timeoutSeconds) ? undefined : Date.now() + timeoutSeconds * 1_000;
-  const call: CallInfo = { deadlineMs, onCancel: undefined };
+  const waitMs = Number.isNaN(timeoutSeconds) ? unstatedDeadlineMs : timeoutSeconds * 1_000;
+  const call: CallInfo = { deadlineMs: Date.now() + waitMs, onCancel: undefined };
   response.on('close', () => {
     if (!response.writableEnded) call.onCancel?.();
   });

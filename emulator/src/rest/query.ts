@@ -41,6 +41,16 @@ export function readTarget(url: string): Target {
   return target;
 }
 
+/**
+ * A request target without the scheme and the host, which clients of a proxy send:
+ * https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2. Whatever the host is, this is the emulator of it.
+ */
+export function originForm(target: string): string {
+  const [, rest] = /^https?:\/\/[^/?]*(.*)$/is.exec(target) ?? [];
+  if (rest === undefined) return target;
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
 function checkAlt(values: string[]): void {
   if (values.every((value) => value === 'json' || value.startsWith('json;'))) return;
   throw new StatusError(
