@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
 
 export interface PortOptions {
   host: string;
@@ -26,30 +26,89 @@ const silenceMsMax = 10_000;
 /** About 20 kB each; over it a new connection is closed at once. */
 const connectionsMax = 10_000;
 const backlog = 1_024;
+const freePortAttempts = 10;
 const preface = Buffer.from('PRI');
 
 /** @throws Error that names the address when it is taken or not allowed. */
 export async function openPort(options: PortOptions): Promise<Port> {
   /** Those that have not said yet what they speak. */
   const undecided = new Set<Socket>();
-  const server = createServer((socket) => accept(socket, options, undecided));
-  server.maxConnections = connectionsMax;
+  let openCount = 0;
+  const onSocket = (socket: Socket) => {
+    if (openCount >= connectionsMax) {
+      socket.destroy();
+      return;
+    }
+    openCount++;
+    socket.on('close', () => openCount--);
+    accept(socket, options, undecided);
+  };
+  const servers = await listenOnAll(options, onSocket);
   // The HTTP server does not listen itself; without this it would neither keep its time limits nor know its connections.
-  server.once('listening', () => options.http.emit('listening'));
-  server.listen({ host: options.host, port: options.port, backlog });
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why = code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be listened on (${code})`;
-    throw new Error(`${options.host}:${options.port} ${why}. Choose another --host-port.`, { cause });
-  }
-  const { address, port } = server.address() as AddressInfo;
+  options.http.emit('listening');
+  const { address, port } = servers[0].address() as AddressInfo;
   const close = () => {
-    server.close();
+    for (const server of servers) server.close();
     for (const socket of undecided) socket.destroy();
   };
   return { host: address, port, close };
+}
+
+/** One server for each address that the host has, all on one port. */
+async function listenOnAll(
+  { host, port }: PortOptions,
+  onSocket: (socket: Socket) => void,
+): Promise<[Server, ...Server[]]> {
+  const addresses = await addressesOf(host);
+  for (let attempt = 1; ; attempt++) {
+    const servers: Server[] = [];
+    let failure: unknown;
+    for (const address of addresses) {
+      const shared = (servers[0]?.address() as AddressInfo | undefined)?.port ?? port;
+      try {
+        servers.push(await listen(address, shared, onSocket));
+      } catch (cause) {
+        failure = cause;
+        if (isTaken(cause)) break;
+      }
+    }
+    // Without IPv6 an address of it is left out.
+    const [first, ...others] = servers;
+    if (first && !isTaken(failure)) return [first, ...others];
+    for (const server of servers) server.close();
+    // The port that was free at one address may be taken at the next.
+    if (port === 0 && isTaken(failure) && attempt < freePortAttempts) continue;
+    const why = isTaken(failure)
+      ? 'is taken by another process'
+      : `cannot be listened on (${(failure as NodeJS.ErrnoException).code})`;
+    throw new Error(`${host}:${port} ${why}. Choose another --host-port.`, { cause: failure });
+  }
+}
+
+async function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
+  const server = createServer(onSocket);
+  server.listen({ host, port, backlog });
+  await once(server, 'listening');
+  return server;
+}
+
+function isTaken(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE';
+}
+
+/**
+ * A client of `localhost` may try either family first, or only one, whichever comes first in the hosts file here:
+ * https://www.rfc-editor.org/rfc/rfc6761#section-6.3
+ */
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host];
+  if (host === 'localhost') return ['127.0.0.1', '::1'];
+  const { lookup } = await import('node:dns/promises');
+  try {
+    return [...new Set((await lookup(host, { all: true })).map(({ address }) => address))];
+  } catch (cause) {
+    throw new Error(`${host} has no address. Choose another --host-port.`, { cause });
+  }
 }
 
 function accept(socket: Socket, { onHttp2, http }: PortOptions, undecided: Set<Socket>): void {
