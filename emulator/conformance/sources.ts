@@ -55,6 +55,8 @@ export const sources = {
   absoluteForm: 'https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2',
   cors: 'https://fetch.spec.whatwg.org/#http-cors-protocol',
   keepAlive: 'https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout',
+  cancellation: 'https://grpc.io/docs/guides/cancellation/',
+  concurrentStreams: 'https://grpc.io/docs/guides/performance/',
   health: 'https://github.com/grpc/grpc/blob/master/doc/health-checking.md',
   statuses: 'https://grpc.github.io/grpc/core/md_doc_statuscodes.html',
   readme: 'emulator/README.md',

@@ -29,6 +29,8 @@ export interface EmulatorOptions {
   corsOrigins?: readonly string[];
   /** Told of a failure after which nothing can be confirmed any more: the process has to end. */
   onFatal?: (error: Error) => void;
+  /** For tests: how often it looks whether a client is still there (grpc/connections.ts). */
+  connectionCheckMs?: number;
   onWarning?: (message: string) => void;
 }
 
@@ -59,7 +61,7 @@ export async function createEmulator(options: EmulatorOptions): Promise<Emulator
   let isServing = false;
   const methods = createMethods(broker);
   const faults = new Faults([...methods.keys(), streamingPullPath]);
-  const grpc = createGrpcFront({ broker, methods, faults });
+  const grpc = createGrpcFront({ broker, methods, faults, checkIntervalMs: options.connectionCheckMs });
   const rest = createRestFront(methods, faults);
   const push = createPushFront(broker);
   const declareAll = async () => {

@@ -23,6 +23,12 @@ export interface Port {
 
 /** A client that says nothing has this long. */
 const silenceMsMax = 10_000;
+/**
+ * A connection on which nothing comes for so long is probed by TCP, ten times in 10 s, and closed when nobody answers
+ * (https://nodejs.org/api/net.html#socketsetkeepaliveenable-initialdelay). For a Pull that waits over HTTP/1; HTTP/2
+ * asks by itself, the program and not only its machine (grpc/connections.ts).
+ */
+const keepAliveMs = 30_000;
 /** About 20 kB each; over it a new connection is closed at once. */
 const connectionsMax = 10_000;
 const backlog = 1_024;
@@ -86,7 +92,10 @@ async function listenOnAll(
 }
 
 async function listen(host: string, port: number, onSocket: (socket: Socket) => void): Promise<Server> {
-  const server = createServer(onSocket);
+  const server = createServer(
+    { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs },
+    onSocket,
+  );
   server.listen({ host, port, backlog });
   await once(server, 'listening');
   return server;
@@ -114,7 +123,6 @@ async function addressesOf(host: string): Promise<string[]> {
 function accept(socket: Socket, { onHttp2, http }: PortOptions, undecided: Set<Socket>): void {
   undecided.add(socket);
   socket.on('close', () => undecided.delete(socket));
-  socket.setNoDelay(true);
   socket.setTimeout(silenceMsMax, () => socket.destroy());
   const destroy = () => socket.destroy();
   socket.on('error', destroy);

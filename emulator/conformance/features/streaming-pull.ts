@@ -154,6 +154,34 @@ export const streamingPull: Feature = {
       },
     },
     {
+      name: 'goes on after 4,000 streams of the same connection were opened and cancelled',
+      source: sources.cancellation,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        const stream = place.stream(subscription);
+        for (let round = 0; round < 8; round++) {
+          const cancelled = Array.from({ length: 500 }, () => place.stream(place.subscriptionName(`none`)));
+          for (const one of cancelled) one.cancel();
+          await place.subscriber.getSubscription({ subscription });
+        }
+        await place.publish(topic, 'x');
+        await stream.take(1);
+      },
+    },
+    {
+      name: 'answers other calls of a connection that has 1,300 streams',
+      source: sources.concurrentStreams,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        const streams = Array.from({ length: 1_300 }, () => place.stream(subscription));
+        await place.publish(topic, 'x');
+        const received = streams.map((stream) => stream.take(1));
+        await Promise.any(received);
+        for (const stream of streams) stream.cancel();
+        await Promise.allSettled(received);
+      },
+    },
+    {
       name: 'answers every keepalive of protocol version 1, also one that sets the deadline',
       source: sources.keepalive,
       async run(place) {

@@ -5,7 +5,12 @@
  * a status. Streams: messages go both ways until either side ends. A client that goes away closes the stream: the
  * call is cancelled, and whatever is still answered goes nowhere. Nothing of a call outlives its stream.
  */
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import {
+  constants as http2,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { CallInfo, UnaryMethod } from '../methods/method.ts';
 import { StatusError } from '../methods/status.ts';
 import { frame, MessageReader, releaseMessage } from './frames.ts';
@@ -25,6 +30,9 @@ export type StreamMethod = (call: StreamCall) => StreamReceiver;
 
 /** A client that has begun a call and sends nothing of its request has this long. */
 const requestSilenceMsMax = 30_000;
+
+/** A client whose call has ended, and that neither ends its side nor sends anything, has this long. */
+const restSilenceMsMax = 5_000;
 
 const headers: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'application/grpc' };
 const withTrailers = { waitForTrailers: true };
@@ -104,8 +112,17 @@ function respond(stream: ServerHttp2Stream, response: Buffer): void {
 export function endWith(stream: ServerHttp2Stream, trailers: OutgoingHttpHeaders): void {
   if (isGone(stream) || stream.headersSent) return;
   stream.respond({ ...headers, ...trailers }, withoutMore);
-  // What the client still sends is not wanted; without this the stream would stay half open.
+  dropTheRest(stream);
+}
+
+/**
+ * What the client still sends after the end of its call is not wanted, and its side need not be left open
+ * (https://www.rfc-editor.org/rfc/rfc9113#section-8.1). Not at once: a reset that comes together with the status makes
+ * Node's client drop the status.
+ */
+function dropTheRest(stream: ServerHttp2Stream): void {
   stream.resume();
+  stream.setTimeout(restSilenceMsMax, () => stream.close(http2.NGHTTP2_NO_ERROR));
 }
 
 /** Until its request is there, which takes the time limit off again. */
@@ -180,7 +197,10 @@ export class StreamCall {
   #begin(): void {
     const stream = this.#stream;
     if (stream.headersSent) return;
-    stream.on('wantTrailers', () => stream.sendTrailers(this.#trailers));
+    stream.on('wantTrailers', () => {
+      stream.sendTrailers(this.#trailers);
+      dropTheRest(stream);
+    });
     stream.respond(headers, withTrailers);
   }
 
