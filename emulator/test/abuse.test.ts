@@ -182,9 +182,16 @@ test('answers those who ask while others send nothing of what they began, and en
   silent.write(framed(Buffer.alloc(10), 1_000));
   const silentStream = begin(session, 'Subscriber/StreamingPull');
   silentStream.write(Buffer.alloc(2));
-  const statuses = Promise.all([statusOf(silent), statusOf(silentStream)]);
+  // A request of a stream that is open, of which only the length comes.
+  const halfStream = begin(session, 'Subscriber/StreamingPull');
+  const first = framed(Buffer.concat([encodeField(1, exact), Buffer.from([5 << 3, 60])]));
+  halfStream.write(Buffer.concat([first, framed(Buffer.alloc(0), 1_000)]));
+  const statuses = Promise.all([silent, silentStream, halfStream].map(statusOf));
   const slow = await open();
   slow.write('GET / HTTP/1.1\r\n');
+  const halfBody = await open();
+  const answer = once(halfBody, 'data');
+  halfBody.write(`POST /v1/${topic}:publish HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{`);
 
   await nonsense();
   await floods();
@@ -192,7 +199,8 @@ test('answers those who ask while others send nothing of what they began, and en
   await hugeAnnouncements();
   await idleConnections();
 
-  assert.deepEqual(await statuses, ['4', '4']); // DEADLINE_EXCEEDED
+  assert.deepEqual(await statuses, ['4', '4', '4']); // DEADLINE_EXCEEDED
+  assert.match(String(await answer), /^HTTP\/1.1 504 .*Nothing of the body came for 30 s/s);
   await until(() => slow.destroyed);
   await answers();
   await grewLittleSince(bytesBefore);
@@ -265,9 +273,17 @@ async function badMessages(): Promise<void> {
   const unknown = begin(session, 'Publisher/Publish', { 'grpc-encoding': 'br' });
   unknown.end(framed(bomb.subarray(0, 10), 10, 1));
   assert.equal(await statusOf(unknown), '12'); // UNIMPLEMENTED
-  const tooLong = begin(session, 'Publisher/Publish');
-  tooLong.write(framed(Buffer.alloc(10), 0xffff_ffff));
-  assert.equal(await statusOf(tooLong), '8');
+  for (const [method, bytes] of [
+    ['Publisher/Publish', 0xffff_ffff],
+    ['Publisher/Publish', 12_000_000],
+    ['Subscriber/Acknowledge', 1_048_577],
+    ['Publisher/CreateTopic', 1_048_577],
+    ['Subscriber/StreamingPull', 1_048_577],
+  ] as const) {
+    const tooLong = begin(session, method);
+    tooLong.write(framed(Buffer.alloc(10), bytes));
+    assert.equal(await statusOf(tooLong), '8', method);
+  }
   const plain = begin(session, 'Publisher/Publish', { 'content-type': 'text/plain' });
   const [headers] = await once(plain, 'response');
   assert.equal(headers[':status'], 415);
@@ -275,34 +291,25 @@ async function badMessages(): Promise<void> {
   await answers();
 }
 
-/** 200 publishes that say 10 MB and send a byte: a few are waited for, the others are refused at once. */
+/** 200 publishes that say 10 MB and send a byte, or nothing of it: others are answered meanwhile, also large ones. */
 async function hugeAnnouncements(): Promise<void> {
   const sessions = Array.from({ length: 4 }, openSession);
-  const announced = sessions.flatMap((session) =>
+  const announced = sessions.flatMap((session, position) =>
     Array.from({ length: 50 }, () => {
       const stream = begin(session, 'Publisher/Publish');
-      stream.write(framed(Buffer.alloc(1), 10_000_000));
-      return { stream, status: undefined as string | undefined };
+      stream.write(framed(Buffer.alloc(position % 2), 10_000_000));
+      return stream;
     }),
   );
-  for (const one of announced) {
-    void statusOf(one.stream).then((status) => {
-      one.status = status;
-    });
+  await Promise.all(sessions.map((session) => once(session, 'connect')));
+  await Promise.all(sessions.map(ping));
+  const call = createRawClient(context, emulator.port);
+  for (let count = 0; count < 3; count++) {
+    await call('Publisher', 'Publish', publishRequest(topic, ['x'.repeat(9_000_000)]));
   }
-  await until(() => announced.filter(({ status }) => status === '8').length === announced.length - 6);
+  assert.ok(announced.every((stream) => !stream.closed));
   for (const session of sessions) session.destroy();
   await answers();
-  // Those that went away left nothing behind: a large publish is taken again.
-  const call = createRawClient(context, emulator.port);
-  await until(async () => {
-    try {
-      await call('Publisher', 'Publish', publishRequest(topic, ['x'.repeat(9_000_000)]));
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 async function idleConnections(): Promise<void> {

@@ -13,7 +13,8 @@ import {
 } from 'node:http2';
 import type { CallInfo, UnaryMethod } from '../methods/method.ts';
 import { StatusError } from '../methods/status.ts';
-import { frame, MessageReader, releaseMessage } from './frames.ts';
+import { frame, MessageReader, type ReaderOptions } from './frames.ts';
+import type { RequestMemory } from './request-memory.ts';
 import { okTrailers, trailersOf } from './trailers.ts';
 
 /** What a method with a stream of requests does with it. */
@@ -38,22 +39,25 @@ const headers: OutgoingHttpHeaders = { ':status': 200, 'content-type': 'applicat
 const withTrailers = { waitForTrailers: true };
 const withoutMore = { endStream: true };
 
-export function answerUnary(
-  stream: ServerHttp2Stream,
-  requestHeaders: IncomingHttpHeaders,
-  answer: UnaryMethod,
-): void {
+export interface CallOptions {
+  headers: IncomingHttpHeaders;
+  memory: RequestMemory;
+  /** Of a request. */
+  bytesMax: number;
+}
+
+export function answerUnary(stream: ServerHttp2Stream, options: CallOptions, answer: UnaryMethod): void {
   let request: Buffer | undefined;
   let isAnswered = false;
-  const info: CallInfo = { deadlineMs: deadlineOf(requestHeaders), onCancel: undefined };
-  const reader = new MessageReader(encodingOf(requestHeaders), (message) => {
+  const info: CallInfo = { deadlineMs: deadlineOf(options.headers), onCancel: undefined };
+  const reader = new MessageReader(readerOptions(options), (message) => {
     // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md has this code for it.
     if (request) throw new StatusError('UNIMPLEMENTED', 'This method takes one message; a second one came.');
     request = message;
   });
   /** Given to the pool once: given twice it would be the memory of two messages. */
   const forgetRequest = () => {
-    if (request) releaseMessage(request);
+    if (request) options.memory.free(request);
     request = undefined;
   };
   const fail = (error: unknown) => {
@@ -64,7 +68,8 @@ export function answerUnary(
     forgetRequest();
     endWith(stream, trailersOf(error));
   };
-  endWhenSilent(stream, fail);
+  // Until the request is there.
+  stream.setTimeout(requestSilenceMsMax, () => fail(silence()));
   stream.on('data', (data: Buffer) => {
     if (isAnswered) return;
     try {
@@ -125,13 +130,9 @@ function dropTheRest(stream: ServerHttp2Stream): void {
   stream.setTimeout(restSilenceMsMax, () => stream.close(http2.NGHTTP2_NO_ERROR));
 }
 
-/** Until its request is there, which takes the time limit off again. */
-function endWhenSilent(stream: ServerHttp2Stream, fail: (error: StatusError) => void): void {
-  stream.setTimeout(requestSilenceMsMax, () => {
-    const text = `Nothing of the request came for ${requestSilenceMsMax / 1_000} s.`;
-    fail(new StatusError('DEADLINE_EXCEEDED', text));
-    stream.close();
-  });
+function silence(): StatusError {
+  const text = `Nothing of the request came for ${requestSilenceMsMax / 1_000} s.`;
+  return new StatusError('DEADLINE_EXCEEDED', text);
 }
 
 export class StreamCall {
@@ -139,24 +140,31 @@ export class StreamCall {
   #reader: MessageReader;
   #trailers: OutgoingHttpHeaders = okTrailers;
   #isEnded = false;
+  #isPaused = false;
+  /** Its first request is there. */
+  #hasBegun = false;
+  #onSilence: () => void;
+  #silence: NodeJS.Timeout | undefined;
 
-  constructor(stream: ServerHttp2Stream, requestHeaders: IncomingHttpHeaders, open: StreamMethod) {
+  constructor(stream: ServerHttp2Stream, options: CallOptions, open: StreamMethod) {
     this.#stream = stream;
-    this.#reader = new MessageReader(encodingOf(requestHeaders), (message) => {
-      stream.setTimeout(0);
+    this.#reader = new MessageReader(readerOptions(options), (message) => {
+      this.#hasBegun = true;
       receiver.receive(message);
-      releaseMessage(message);
+      options.memory.free(message);
       this.#reader.release();
     });
     const receiver = open(this);
-    endWhenSilent(stream, (error) => {
+    this.#onSilence = () => {
       receiver.cancel();
-      this.fail(error);
-    });
+      this.fail(silence());
+    };
+    this.#watch();
     stream.on('data', (data: Buffer) => {
       if (this.#isEnded) return;
       try {
         this.#reader.write(data);
+        this.#watch();
       } catch (error) {
         receiver.cancel();
         this.fail(error);
@@ -166,8 +174,19 @@ export class StreamCall {
     stream.on('close', () => {
       this.#reader.close();
       this.#isEnded = true;
+      this.#watch();
       receiver.cancel();
     });
+  }
+
+  /** The time limit runs while a request is incomplete, but not while nothing is read. */
+  #watch(): void {
+    const isWaiting = !this.#isEnded && !this.#isPaused && (!this.#hasBegun || this.#reader.isIncomplete);
+    if (!isWaiting) {
+      clearTimeout(this.#silence);
+      this.#silence = undefined;
+    } else if (this.#silence) this.#silence.refresh();
+    else this.#silence = setTimeout(this.#onSilence, requestSilenceMsMax);
   }
 
   /** Sends a message that has its prefix already; its buffer is the caller's again after `onSent`. */
@@ -179,11 +198,14 @@ export class StreamCall {
 
   /** Reads nothing more for now: the client's sending stops by HTTP/2's flow control. */
   pause(): void {
+    this.#isPaused = true;
     this.#stream.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#stream.resume();
+    this.#watch();
   }
 
   end(): void {
@@ -207,6 +229,7 @@ export class StreamCall {
   #finish(trailers: OutgoingHttpHeaders): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#watch();
     this.#reader.close();
     const stream = this.#stream;
     if (isGone(stream)) return;
@@ -226,6 +249,10 @@ function deadlineOf(requestHeaders: IncomingHttpHeaders): number | undefined {
   return unit === undefined ? undefined : Date.now() + Number(digits) * (timeoutUnitsMs[unit] ?? 0);
 }
 
-function encodingOf(requestHeaders: IncomingHttpHeaders): string {
-  return String(requestHeaders['grpc-encoding'] ?? 'identity');
+function readerOptions({
+  headers: { 'grpc-encoding': encoding },
+  memory,
+  bytesMax,
+}: CallOptions): ReaderOptions {
+  return { memory, bytesMax, encoding: String(encoding ?? 'identity') };
 }

@@ -1,80 +1,52 @@
 /**
  * gRPC messages in the DATA of an HTTP/2 stream: a flag, a length, the bytes. What arrives is copied once, into a
- * buffer of its length, and large buffers are used again: grpc-js, which keeps the pieces and joins them, cost 11 µs
+ * buffer of its length, unless memory is short (request-memory.ts): grpc-js, which keeps the pieces and joins them, cost 11 µs
  * a message of 3,000 bytes at 1,000 a publish before anything was done with it, this about 4 µs.
  */
 import { gunzipSync, inflateSync } from 'node:zlib';
 import { prefixBytes, writePrefix } from '../methods/prefix.ts';
 import { StatusError } from '../methods/status.ts';
+import type { RequestMemory } from './request-memory.ts';
 
-/** Above the 10 MiB of a publish, so that one a little over it gets the broker's answer. */
-export const messageBytesMax = 16 * 1024 * 1024;
+const nothing = Buffer.alloc(0);
 
-/**
- * Messages that were announced and are not read yet, over all gRPC calls: by the lengths that they announce, and by
- * what they are when they are decompressed. 20 publishes of the usual 3 MB, a quarter of the memory of the smallest
- * machine that this is made for; one more is refused.
- */
-const receivingBytesMax = 64 * 1024 * 1024;
-let receivingBytes = 0;
-
-/** Smaller ones come from Node's own pool. */
-const pooledBytesMin = 64 * 1024;
-const poolBytesMax = 16 * 1024 * 1024;
-/** Lengths are rounded up, so that a buffer fits the next message too. */
-const roundingBytes = 256 * 1024;
-const pool: Buffer[] = [];
-let poolBytes = 0;
-/** Which memory is the pool's: Node's own slabs are not to be given to it. */
-const pooledMemory = new WeakSet<ArrayBufferLike>();
-
-function allocate(bytes: number): Buffer {
-  if (bytes < pooledBytesMin) return Buffer.allocUnsafe(bytes);
-  const at = pool.findIndex((buffer) => buffer.length >= bytes);
-  const [pooled] = at < 0 ? [] : pool.splice(at, 1);
-  if (pooled) {
-    poolBytes -= pooled.length;
-    return pooled;
-  }
-  const buffer = Buffer.allocUnsafeSlow(Math.ceil(bytes / roundingBytes) * roundingBytes);
-  pooledMemory.add(buffer.buffer);
-  return buffer;
+export interface ReaderOptions {
+  memory: RequestMemory;
+  /** By which a message is compressed that says it is. */
+  encoding: string;
+  /** Of a message, also when it is decompressed. */
+  bytesMax: number;
 }
 
 export class MessageReader {
-  #encoding: string;
+  #options: ReaderOptions;
   #onMessage: (message: Buffer) => void;
   #prefix = Buffer.alloc(prefixBytes);
   #prefixLength = 0;
-  #body: Buffer | undefined;
+  #body: Buffer = nothing;
   #bodyLength = 0;
   #received = 0;
-  /** Its part of `receivingBytes`. */
+  /** Its part of the memory. */
   #countedBytes = 0;
   #isClosed = false;
 
-  /** `onMessage` has the bytes until `releaseMessage`; they are counted until `release` or `close`. */
-  constructor(encoding: string, onMessage: (message: Buffer) => void) {
-    this.#encoding = encoding;
+  /** `onMessage` has the bytes until they are freed; they are counted until `release` or `close`. */
+  constructor(options: ReaderOptions, onMessage: (message: Buffer) => void) {
+    this.#options = options;
     this.#onMessage = onMessage;
+  }
+
+  /** A message has begun, and its rest has not come. */
+  get isIncomplete(): boolean {
+    return this.#prefixLength > 0;
   }
 
   /** @throws StatusError for a message that is too long, has no room or cannot be decompressed; what `onMessage` throws. */
   write(data: Buffer): void {
     let at = 0;
-    while (!this.#isClosed && (at < data.length || (this.#body && this.#received === this.#bodyLength))) {
-      if (!this.#body) {
-        at += this.#readPrefix(data, at);
-        continue;
-      }
-      const count = Math.min(data.length - at, this.#bodyLength - this.#received);
-      data.copy(this.#body, this.#received, at, at + count);
-      this.#received += count;
-      at += count;
-      if (this.#received < this.#bodyLength) continue;
-      const message = this.#body.subarray(0, this.#bodyLength);
-      this.#body = undefined;
-      this.#onMessage(this.#prefix[0] === 0 ? message : this.#decompress(message));
+    while (at < data.length && !this.#isClosed) {
+      at += this.#prefixLength < prefixBytes ? this.#readPrefix(data, at) : this.#readBody(data, at);
+      if (this.#prefixLength === prefixBytes && this.#received === this.#bodyLength) this.#finish();
     }
   }
 
@@ -83,66 +55,85 @@ export class MessageReader {
     data.copy(this.#prefix, this.#prefixLength, at, at + count);
     this.#prefixLength += count;
     if (this.#prefixLength < prefixBytes) return count;
-    this.#prefixLength = 0;
     this.#bodyLength = this.#prefix.readUInt32BE(1);
-    if (this.#bodyLength > messageBytesMax) {
+    this.#received = 0;
+    const { bytesMax } = this.#options;
+    if (this.#bodyLength > bytesMax) {
       throw new StatusError(
         'RESOURCE_EXHAUSTED',
-        `Received message larger than max (${this.#bodyLength} vs ${messageBytesMax})`,
+        `Received message larger than max (${this.#bodyLength} vs ${bytesMax})`,
       );
     }
-    this.#count(this.#bodyLength);
-    this.#received = 0;
-    this.#body = allocate(this.#bodyLength);
     return count;
   }
 
-  #count(bytes: number): void {
-    if (receivingBytes + bytes > receivingBytesMax) {
-      const why = `Messages of ${receivingBytes} bytes are being received, and ${bytes} more are over the limit of ${receivingBytesMax} bytes.`;
-      throw new StatusError('RESOURCE_EXHAUSTED', `${why} Try again.`);
+  #readBody(data: Buffer, at: number): number {
+    const count = Math.min(data.length - at, this.#bodyLength - this.#received);
+    if (this.#received + count > this.#body.length) this.#grow(this.#received + count);
+    data.copy(this.#body, this.#received, at, at + count);
+    this.#received += count;
+    return count;
+  }
+
+  #grow(arrived: number): void {
+    const { memory } = this.#options;
+    const smaller = this.#body;
+    const larger = memory.allocate(this.#bodyLength, arrived);
+    try {
+      this.#count(larger.length - smaller.length);
+    } catch (error) {
+      memory.free(larger);
+      throw error;
     }
-    receivingBytes += bytes;
+    smaller.copy(larger, 0, 0, this.#received);
+    this.#body = larger;
+    memory.free(smaller);
+  }
+
+  #finish(): void {
+    const message = this.#body.subarray(0, this.#bodyLength);
+    this.#body = nothing;
+    this.#prefixLength = 0;
+    this.#onMessage(this.#prefix[0] === 0 ? message : this.#decompress(message));
+  }
+
+  #count(bytes: number): void {
+    this.#options.memory.count(bytes);
     this.#countedBytes += bytes;
   }
 
   /** The messages so far are used up, or counted by somebody else. */
   release(): void {
-    receivingBytes -= this.#countedBytes;
+    this.#options.memory.giveBack(this.#countedBytes);
     this.#countedBytes = 0;
   }
 
   /** Nothing more is read, and nothing counted. */
   close(): void {
     this.#isClosed = true;
-    this.#body = undefined;
+    this.#body = nothing;
     this.release();
   }
 
   #decompress(compressed: Buffer): Buffer {
     const message = this.#inflate(compressed);
+    this.#options.memory.free(compressed);
     this.#count(message.length - compressed.length);
     return message;
   }
 
   #inflate(message: Buffer): Buffer {
-    const options = { maxOutputLength: messageBytesMax };
+    const { encoding, bytesMax } = this.#options;
+    const options = { maxOutputLength: bytesMax };
     try {
-      if (this.#encoding === 'gzip') return gunzipSync(message, options);
-      if (this.#encoding === 'deflate') return inflateSync(message, options);
+      if (encoding === 'gzip') return gunzipSync(message, options);
+      if (encoding === 'deflate') return inflateSync(message, options);
     } catch (cause) {
       const text = `A message cannot be decompressed: ${(cause as Error).message}`;
       throw new StatusError('RESOURCE_EXHAUSTED', text);
     }
-    throw new StatusError('UNIMPLEMENTED', `Messages compressed by ${this.#encoding} are not read.`);
+    throw new StatusError('UNIMPLEMENTED', `Messages compressed by ${encoding} are not read.`);
   }
-}
-
-/** The buffer of a message that nobody reads any more. */
-export function releaseMessage({ buffer }: Buffer): void {
-  if (!pooledMemory.has(buffer) || poolBytes + buffer.byteLength > poolBytesMax) return;
-  pool.push(Buffer.from(buffer as ArrayBuffer));
-  poolBytes += buffer.byteLength;
 }
 
 /** A message with its prefix. */

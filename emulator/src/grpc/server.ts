@@ -13,6 +13,7 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Broker } from '../broker/broker.ts';
+import { limits } from '../broker/limits.ts';
 import type { Faults } from '../faults.ts';
 import type { UnaryMethod } from '../methods/method.ts';
 import { pathOf } from '../methods/protos.ts';
@@ -20,6 +21,7 @@ import { StatusError } from '../methods/status.ts';
 import { answerUnary, endWith, isGone, StreamCall, type StreamMethod } from './call.ts';
 import { Connections } from './connections.ts';
 import { createHealth, isHealthPath } from './health.ts';
+import { RequestMemory } from './request-memory.ts';
 import { streamingPull } from './streaming-pull.ts';
 import { trailersOf } from './trailers.ts';
 
@@ -48,6 +50,11 @@ const callsPerConnectionTold = 2 ** 31 - 1;
 /** Node's own bound on a connection's buffers; its default of 10 MB breaks off connections with several publishes. */
 const connectionMemoryMegabytes = 64;
 
+/** The largest request of any method but Publish has 512 KiB, of acks; one a little over it gets the method's own answer. */
+const requestBytesMax = 1024 * 1024;
+const publishBytesMax = limits.publishBytes + requestBytesMax;
+const publishPath = pathOf('Publisher', 'Publish');
+
 export const streamingPullPath = pathOf('Subscriber', 'StreamingPull');
 
 export interface GrpcFrontDeps {
@@ -68,6 +75,7 @@ export function createGrpcFront({ broker, methods, faults, checkIntervalMs }: Gr
     ...health.streams,
   ]);
   const connections = new Connections(checkIntervalMs);
+  const memory = new RequestMemory();
   const server = createServer({
     settings: { initialWindowSize: streamWindowBytes, maxConcurrentStreams: callsPerConnectionTold },
     maxSessionMemory: connectionMemoryMegabytes,
@@ -97,9 +105,10 @@ export function createGrpcFront({ broker, methods, faults, checkIntervalMs }: Gr
     }
     const answer = unary.get(path);
     const open = streams.get(path);
+    const options = { headers, memory, bytesMax: path === publishPath ? publishBytesMax : requestBytesMax };
     const begin = () => {
-      if (answer) answerUnary(stream, headers, answer);
-      else if (open) new StreamCall(stream, headers, open);
+      if (answer) answerUnary(stream, options, answer);
+      else if (open) new StreamCall(stream, options, open);
       else endWith(stream, trailersOf(notFound(path)));
     };
     // What the client sends meanwhile waits in the stream.

@@ -16,6 +16,9 @@ const bodyBytesMax = 16 * 1024 * 1024;
  */
 const heldBytesMax = 2 * bodyBytesMax;
 
+/** A client that has begun a body and sends nothing more of it has this long. */
+const bodySilenceMsMax = 30_000;
+
 let heldBytes = 0;
 
 /** @returns what `use` makes of it, which holds the body until then. @throws StatusError */
@@ -50,7 +53,9 @@ export function isTooLong(request: IncomingMessage): boolean {
 function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const chunks: Buffer[] = [];
+  const timer = setTimeout(() => refuse(silence()), bodySilenceMsMax);
   const refuse = (error: StatusError) => {
+    clearTimeout(timer);
     request.removeAllListeners('data');
     chunks.length = 0;
     reject(error);
@@ -62,6 +67,7 @@ function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer
     return promise;
   }
   request.on('data', (chunk: Buffer) => {
+    timer.refresh();
     heldBytes += chunk.length;
     held.bytes += chunk.length;
     chunks.push(chunk);
@@ -69,11 +75,15 @@ function read(request: IncomingMessage, held: { bytes: number }): Promise<Buffer
     else if (heldBytes > heldBytesMax) refuse(tooMany());
   });
   request.on('end', () => {
+    clearTimeout(timer);
     const [first, ...more] = chunks;
     resolve(first && more.length === 0 ? first : Buffer.concat(chunks));
     chunks.length = 0;
   });
-  request.on('close', () => reject(new StatusError('CANCELLED', 'The client went away.')));
+  request.on('close', () => {
+    clearTimeout(timer);
+    reject(new StatusError('CANCELLED', 'The client went away.'));
+  });
   return promise;
 }
 
@@ -88,6 +98,10 @@ function decompress(request: IncomingMessage, body: Buffer): Buffer {
     throw invalid(`The body cannot be decompressed: ${(cause as Error).message}`);
   }
   throw invalid(`A body in the content-encoding ${encoding} is not read. Send gzip, deflate or none.`);
+}
+
+function silence(): StatusError {
+  return new StatusError('DEADLINE_EXCEEDED', `Nothing of the body came for ${bodySilenceMsMax / 1_000} s.`);
 }
 
 function tooLong(): StatusError {
