@@ -83,7 +83,7 @@ export function readSubscription(resource: Resource): SubscriptionInput {
 /** A PushConfig; undefined without an endpoint: the subscription is pulled then. @throws Refusal */
 export function readPushConfig(value: unknown): PushSettings | undefined {
   const config = (value ?? {}) as Resource;
-  if (config.oidcToken) {
+  if (asksForSomething(config.oidcToken)) {
     const why = 'Only Google can sign the tokens of push requests, and an unsigned one would prove nothing.';
     throw new Refusal(
       'UNIMPLEMENTED',
@@ -168,10 +168,14 @@ function withLabels(labels: Labels): Resource {
 
 function refuse(kind: string, resource: Resource, fields: string[]): void {
   for (const field of fields) {
-    const value = resource[field];
-    if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) continue;
-    throw unsupported(field, kind);
+    if (asksForSomething(resource[field])) throw unsupported(field, kind);
   }
+}
+
+/** False for an empty message, list or text, for false, for 0 and for the zero of an enum: they are the same as none. */
+function asksForSomething(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).some(asksForSomething);
+  return Boolean(value) && !(typeof value === 'string' && value.endsWith('_UNSPECIFIED'));
 }
 
 function unsupported(field: string, kind: string): Refusal {

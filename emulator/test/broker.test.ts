@@ -827,7 +827,7 @@ test('changes what a mask names, and refuses what cannot be changed', async (con
   );
   await assert.rejects(
     broker.topics.update({ name: 'projects/project/topics/none' }, ['labels']),
-    refusal('NOT_FOUND', 'Topic not found.'),
+    refusal('NOT_FOUND', 'Topic not found'),
   );
 });
 

@@ -50,30 +50,39 @@ function subscriptionSetting(
   };
 }
 
+const kmsKey = 'projects/p/locations/l/keyRings/r/cryptoKeys/k';
+
 const update: Check = {
   name: 'refuses an update of what it refuses to create',
   source: sources.updateTopic,
   refuses: 'updates of all these',
   async run(place) {
     await place.subscribe();
-    const topic = { name: place.topicName(), kmsKeyName: '' };
+    const topic = { name: place.topicName(), kmsKeyName: kmsKey };
     await refuses(
       place.publisher.updateTopic({ topic, updateMask: { paths: ['kms_key_name'] } }),
       'UNIMPLEMENTED',
-      'kms_key_name of a Topic is not supported by this emulator.',
+      'kmsKeyName of a Topic is not supported by this emulator. Leave it out here.',
     );
-    const subscription = { name: place.subscriptionName() };
-    await refuses(
-      place.subscriber.updateSubscription({ subscription, updateMask: { paths: ['bigquery_config'] } }),
-      'UNIMPLEMENTED',
-      'bigquery_config of a Subscription is not supported by this emulator.',
-    );
+    const subscription = {
+      name: place.subscriptionName(),
+      bigqueryConfig: { table: 'project.dataset.table' },
+    };
+    for (const path of ['bigquery_config', 'bigquery_config.table']) {
+      await refuses(
+        place.subscriber.updateSubscription({ subscription, updateMask: { paths: [path] } }),
+        'UNIMPLEMENTED',
+        'bigqueryConfig of a Subscription is not supported by this emulator. Leave it out here.',
+      );
+    }
+    // Not named by the mask, it is not asked for.
+    await place.subscriber.updateSubscription({ subscription, updateMask: { paths: ['labels'] } });
   },
   google: {
     does: 'refuses it with INVALID_ARGUMENT: not a known field',
     async run(place) {
       await place.subscribe();
-      const topic = { name: place.topicName(), kmsKeyName: '' };
+      const topic = { name: place.topicName(), kmsKeyName: kmsKey };
       await refuses(
         place.publisher.updateTopic({ topic, updateMask: { paths: ['kms_key_name'] } }),
         'INVALID_ARGUMENT',
@@ -112,12 +121,7 @@ const settings: Check[] = [
     { messageTransforms: transforms },
     sources.transforms,
   ),
-  topicSetting(
-    'a key of its own (kms_key_name)',
-    'kmsKeyName',
-    { kmsKeyName: 'projects/p/locations/l/keyRings/r/cryptoKeys/k' },
-    sources.topic,
-  ),
+  topicSetting('a key of its own (kms_key_name)', 'kmsKeyName', { kmsKeyName: kmsKey }, sources.topic),
   topicSetting(
     'a region of storage (message_storage_policy)',
     'messageStoragePolicy',

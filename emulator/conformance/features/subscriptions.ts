@@ -14,6 +14,16 @@ function update(place: Place, settings: SubscriptionSettings, paths: string[]) {
   return place.subscriber.updateSubscription({ subscription, updateMask: { paths } });
 }
 
+function refusesMask(path: string, before: SubscriptionSettings): NonNullable<Check['google']> {
+  return {
+    does: 'refuses the path: not a known Subscription field',
+    async run(place) {
+      await place.subscribe(before);
+      await refuses(update(place, {}, [path]), 'INVALID_ARGUMENT', notKnown(path));
+    },
+  };
+}
+
 /** As JSON; durations as the number of their seconds. */
 async function shown(place: Place): Promise<Record<string, unknown>> {
   const subscription = place.subscriptionName();
@@ -37,6 +47,42 @@ const changes: [path: string, key: string, wanted: SubscriptionSettings, shown: 
     'retryPolicy',
     { retryPolicy: { minimumBackoff: { seconds: 3 }, maximumBackoff: { seconds: 4 } } },
     { minimumBackoff: 3, maximumBackoff: 4 },
+  ],
+];
+
+const seconds = (minimum: number, maximum: number): SubscriptionSettings => ({
+  retryPolicy: { minimumBackoff: { seconds: minimum }, maximumBackoff: { seconds: maximum } },
+});
+const endpoint = (path: string) => `http://127.0.0.1:9/${path}`;
+
+/** What an update changes within a field, whose rest stays. */
+const parts: [
+  path: string,
+  key: string,
+  before: SubscriptionSettings,
+  wanted: SubscriptionSettings,
+  shown: unknown,
+][] = [
+  [
+    'retry_policy.minimum_backoff',
+    'retryPolicy',
+    seconds(3, 20),
+    seconds(4, 30),
+    { minimumBackoff: 4, maximumBackoff: 20 },
+  ],
+  [
+    'retry_policy.maximum_backoff',
+    'retryPolicy',
+    seconds(3, 20),
+    seconds(4, 30),
+    { minimumBackoff: 3, maximumBackoff: 30 },
+  ],
+  [
+    'expiration_policy.ttl',
+    'expirationPolicy',
+    { expirationPolicy: {} },
+    { expirationPolicy: { ttl: { seconds: 700_000 } } },
+    { ttl: 700_000 },
   ],
 ];
 
@@ -156,6 +202,76 @@ const updates: Check[] = [
       },
     }),
   ),
+  ...parts.map(
+    ([path, key, before, wanted, value]): Check => ({
+      name: `updates ${path}, and nothing beside it`,
+      source: sources.updateSubscription,
+      async run(place) {
+        await place.subscribe(before);
+        await update(place, wanted, [path]);
+        assert.deepEqual((await shown(place))[key], value);
+      },
+      google: refusesMask(path, before),
+    }),
+  ),
+  {
+    name: 'updates push_config.push_endpoint, and nothing beside it',
+    source: sources.updateSubscription,
+    async run(place) {
+      await place.subscribe({
+        pushConfig: { pushEndpoint: endpoint('a'), noWrapper: { writeMetadata: true } },
+      });
+      await update(place, { pushConfig: { pushEndpoint: endpoint('b') } }, ['push_config.push_endpoint']);
+      const pushed = (await shown(place)).pushConfig as SubscriptionSettings['pushConfig'];
+      assert.deepEqual([pushed?.pushEndpoint, pushed?.noWrapper], [endpoint('b'), { writeMetadata: true }]);
+    },
+    google: refusesMask('push_config.push_endpoint', { pushConfig: { pushEndpoint: endpoint('a') } }),
+  },
+  {
+    name: 'updates dead_letter_policy.dead_letter_topic and .max_delivery_attempts, each by itself',
+    source: sources.updateSubscription,
+    async run(place) {
+      const [first, second] = [await place.createTopic('first'), await place.createTopic('second')];
+      await place.subscribe({ deadLetterPolicy: { deadLetterTopic: first, maxDeliveryAttempts: 6 } });
+      const wanted = { deadLetterPolicy: { deadLetterTopic: second, maxDeliveryAttempts: 7 } };
+      await update(place, wanted, ['dead_letter_policy.dead_letter_topic']);
+      const { deadLetterPolicy } = await shown(place);
+      assert.deepEqual(deadLetterPolicy, { deadLetterTopic: second, maxDeliveryAttempts: 6 });
+      await update(place, wanted, ['dead_letter_policy.max_delivery_attempts']);
+      assert.deepEqual((await shown(place)).deadLetterPolicy, wanted.deadLetterPolicy);
+    },
+    google: refusesMask('dead_letter_policy.dead_letter_topic', {}),
+  },
+  {
+    name: 'leaves a policy that neither had, and refuses a part that a field does not have',
+    source: sources.updateSubscription,
+    async run(place) {
+      await place.subscribe();
+      await update(place, {}, ['retry_policy.minimum_backoff', 'dead_letter_policy.dead_letter_topic']);
+      const { retryPolicy, deadLetterPolicy } = await shown(place);
+      assert.deepEqual([retryPolicy, deadLetterPolicy], [undefined, undefined]);
+      for (const path of [
+        'retry_policy.color',
+        'labels.team',
+        'retryPolicy',
+        'retry_policy.minimumBackoff',
+      ]) {
+        await refuses(update(place, seconds(1, 2), [path]), 'INVALID_ARGUMENT', notKnown(path));
+      }
+    },
+    google: refusesMask('retry_policy.minimum_backoff', {}),
+  },
+  {
+    name: 'takes a mask that names a sink when there was none and is to be none',
+    source: sources.updateSubscription,
+    async run(place) {
+      await place.subscribe();
+      const paths = ['ack_deadline_seconds', 'bigquery_config', 'cloud_storage_config.bucket'];
+      await update(place, { ackDeadlineSeconds: 99, bigqueryConfig: {} }, paths);
+      assert.equal((await shown(place)).ackDeadlineSeconds, 99);
+    },
+    google: refusesMask('bigquery_config', {}),
+  },
   {
     name: 'updates the labels',
     source: sources.updateSubscription,
@@ -215,7 +331,7 @@ const updates: Check[] = [
       await refuses(
         update(place, { ackDeadlineSeconds: 20 }, ['ack_deadline_seconds']),
         'NOT_FOUND',
-        'Subscription not found.',
+        /^Subscription (not found|does not exist)/,
       );
       await place.subscribe();
       const text =

@@ -68,10 +68,9 @@ export class Subscriptions {
   }
 
   async update(input: SubscriptionInput, paths: readonly string[]): Promise<SubscriptionSettings> {
-    const subscription = this.#deps.registry.subscriptions.get(input.name);
-    if (!subscription) throw new Refusal('NOT_FOUND', 'Subscription not found.');
+    const subscription = this.get(input.name);
     const masked = maskSubscription(subscription.settings, input, paths);
-    const settings = paths.includes('dead_letter_policy')
+    const settings = paths.some((path) => path.startsWith('dead_letter_policy'))
       ? this.#complete(masked)
       : completeSubscription(masked);
     try {

@@ -1,6 +1,5 @@
 /** Topics: what may be asked of them, and which change each of it is. */
 import { Collection } from './collection.ts';
-import { Refusal } from './errors.ts';
 import { limits } from './limits.ts';
 import { type Page, type PageRequest, pageOf } from './page.ts';
 import type { Change, Registry } from './registry.ts';
@@ -47,8 +46,7 @@ export class Topics {
   }
 
   async update(input: TopicInput, paths: readonly string[]): Promise<TopicSettings> {
-    const topic = this.#deps.registry.topics.get(input.name);
-    if (!topic) throw new Refusal('NOT_FOUND', 'Topic not found.');
+    const topic = this.get(input.name);
     const settings = completeTopic(maskTopic(topic.settings, input, paths));
     await this.#deps.commit({ type: 'topic', number: topic.number, settings });
     return settings;

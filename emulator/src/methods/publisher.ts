@@ -1,6 +1,7 @@
 /** google.pubsub.v1.Publisher: translates, decides nothing. */
 import type { Broker } from '../broker/broker.ts';
 import { readTopic, writeTopic } from '../resources.ts';
+import { applyMask } from './apply-mask.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
 import { type PlainMessage, pathOf, plainMethods } from './protos.ts';
@@ -16,8 +17,10 @@ export function publisherMethods(broker: Broker): [path: string, UnaryMethod][] 
     CreateTopic: async (topic: PlainMessage) => writeTopic(await topics.create(readTopic(topic))),
     GetTopic: ({ topic }: PlainMessage) => writeTopic(topics.get(textOf(topic)).settings),
     UpdateTopic: async ({ topic, updateMask }: PlainMessage) => {
-      const settings = await topics.update(readTopic((topic ?? {}) as PlainMessage), pathsOf(updateMask));
-      return writeTopic(settings);
+      const input = (topic ?? {}) as PlainMessage;
+      const paths = pathsOf(updateMask);
+      const current = writeTopic(topics.get(textOf(input.name)).settings);
+      return writeTopic(await topics.update(readTopic(applyMask('Topic', current, input, paths)), paths));
     },
     DeleteTopic: async ({ topic }: PlainMessage) => {
       await topics.delete(textOf(topic));

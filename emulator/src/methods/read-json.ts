@@ -58,7 +58,8 @@ export function bindField(type: Type, message: PlainMessage, name: string, texts
   message[field.name] = value;
 }
 
-function fieldOf(type: Type, name: string): Field | undefined {
+/** By its name in camelCase or in snake_case. */
+export function fieldOf(type: Type, name: string): Field | undefined {
   const camelCase = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
   const field = Object.hasOwn(type.fields, camelCase) ? type.fields[camelCase] : undefined;
   return field?.resolve();

@@ -4,6 +4,7 @@ import { invalid } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
 import { msOf, readPushConfig, readSubscription, writeSnapshot, writeSubscription } from '../resources.ts';
 import { acknowledge, modifyAckDeadline } from './acks.ts';
+import { applyMask } from './apply-mask.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
 import { type PlainMessage, type PlainMethod, pathOf, plainMethods } from './protos.ts';
@@ -27,8 +28,11 @@ function subscriptionMethods({ subscriptions, registry }: Broker): Record<string
     GetSubscription: ({ subscription }: PlainMessage) =>
       write(subscriptions.get(textOf(subscription)).settings),
     UpdateSubscription: async ({ subscription, updateMask }: PlainMessage) => {
-      const input = readSubscription((subscription ?? {}) as PlainMessage);
-      return write(await subscriptions.update(input, pathsOf(updateMask)));
+      const input = (subscription ?? {}) as PlainMessage;
+      const paths = pathsOf(updateMask);
+      const current = write(subscriptions.get(textOf(input.name)).settings);
+      const changed = readSubscription(applyMask('Subscription', current, input, paths));
+      return write(await subscriptions.update(changed, paths));
     },
     DeleteSubscription: async ({ subscription }: PlainMessage) => {
       await subscriptions.delete(textOf(subscription));
