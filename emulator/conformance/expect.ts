@@ -5,6 +5,10 @@ import type { Received } from './pull-stream.ts';
 
 export type StatusName = keyof typeof status;
 
+/** What NOT_FOUND says: in the service's words, or in those that Google's emulator has for a kind of resource. */
+export const missing =
+  /^(Resource not found \(resource=[^)]*\)\.|(Topic|Dead letter topic|Subscription) not found\.?|(Subscription|Subscription topic|Snapshot) does not exist( \(resource=.+\))?)$/;
+
 /** `answer` fails with exactly this. @returns the error, for what more it says. */
 export async function refuses(
   answer: Promise<unknown>,

@@ -556,7 +556,10 @@ test('deletes a subscription that nobody used for its expiration, and no other',
   assert.ok(broker.subscriptions.get(name));
   clock.advance(day + minute);
   await broker.sweep();
-  assert.throws(() => broker.subscriptions.get(name), refusal('NOT_FOUND', 'Subscription does not exist'));
+  assert.throws(
+    () => broker.subscriptions.get(name),
+    refusal('NOT_FOUND', 'Resource not found (resource=orders-writer).'),
+  );
   assert.ok(broker.subscriptions.get(deadName));
 });
 
@@ -770,7 +773,7 @@ test('keeps what subscriptions of a deleted topic hold', async (context) => {
   await broker.topics.delete(topic);
   assert.equal(broker.subscriptions.get(name).settings.topic, '_deleted-topic_');
   assert.deepEqual(textsOf(await pull()), ['one']);
-  await assert.rejects(publish(['two']), refusal('NOT_FOUND', 'Topic not found'));
+  await assert.rejects(publish(['two']), refusal('NOT_FOUND', /^Resource not found/));
 });
 
 test('lists in pages, and refuses a token that is none', async (context) => {
@@ -827,7 +830,7 @@ test('changes what a mask names, and refuses what cannot be changed', async (con
   );
   await assert.rejects(
     broker.topics.update({ name: 'projects/project/topics/none' }, ['labels']),
-    refusal('NOT_FOUND', 'Topic not found'),
+    refusal('NOT_FOUND', /^Resource not found/),
   );
 });
 
@@ -844,11 +847,11 @@ test('refuses settings out of their bounds, with the texts of the service', asyn
       'INVALID_ARGUMENT',
       'Invalid [subscriptions] name: (name=projects/project/subscriptions/ab)',
     ],
-    [{ topic: 'projects/project/topics/none' }, 'NOT_FOUND', 'Subscription topic does not exist'],
+    [{ topic: 'projects/project/topics/none' }, 'NOT_FOUND', 'Resource not found (resource=none).'],
     [
       { deadLetterPolicy: { topic: 'projects/project/topics/none', attemptsMax: 5 } },
       'NOT_FOUND',
-      'Dead letter topic not found',
+      'Resource not found (resource=none).',
     ],
     [
       { deadLetterPolicy: { topic, attemptsMax: 4 } },

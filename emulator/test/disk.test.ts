@@ -275,7 +275,7 @@ test('confirms no ack and no change that a full disk refused before it is writte
   await assert.rejects(call('Publisher', 'CreateTopic', encodeField(1, lateTopic)), isRefused);
   await assert.rejects(call('Subscriber', 'DeleteSubscription', encodeField(1, deleted)), isRefused);
   const [error] = await ended;
-  assert.match(String(error), /Subscription does not exist/);
+  assert.match(String(error), /Resource not found/);
 
   makeRoom();
   await ack(refused);

@@ -102,7 +102,7 @@ test('creates, gets, lists, updates and deletes a topic', async (context) => {
     state: 'ACTIVE',
   });
   assert.deepEqual((await call(`DELETE ${name}`)).json, {});
-  await refuses(call, `GET ${name}`, undefined, [404, 'NOT_FOUND', 'Topic not found']);
+  await refuses(call, `GET ${name}`, undefined, [404, 'NOT_FOUND', /^Resource not found/]);
   await refuses(call, `PUT ${topic}`, {}, [409, 'ALREADY_EXISTS', 'Topic already exists']);
 });
 
@@ -145,7 +145,7 @@ test('creates, updates, detaches and deletes a subscription', async (context) =>
   assert.deepEqual((await call(`POST ${name}:detach`)).json, {});
   assert.equal((await call(`GET ${name}`)).json.detached, true);
   assert.deepEqual((await call(`DELETE ${name}`)).json, {});
-  await refuses(call, `DELETE ${name}`, undefined, [404, 'NOT_FOUND', 'Subscription does not exist']);
+  await refuses(call, `DELETE ${name}`, undefined, [404, 'NOT_FOUND', /^Resource not found/]);
 });
 
 test('refuses an update mask that names what every object has', async (context) => {
@@ -163,10 +163,10 @@ test('refuses an update mask that names what every object has', async (context) 
 
 test('refuses a dead-letter policy without a topic, and takes one away by an empty one', async (context) => {
   const { call } = await setUp(context, { deadLetterPolicy: { deadLetterTopic: topic } });
-  const notFound: [number, string, string] = [404, 'NOT_FOUND', 'Dead letter topic not found'];
+  const notFound: [number, string, string] = [404, 'NOT_FOUND', 'Resource not found (resource=).'];
   const deadLetterPolicy = { maxDeliveryAttempts: 5 };
   await refuses(call, `PUT ${subscription}-2`, { topic, deadLetterPolicy }, notFound);
-  await refuses(call, `GET ${subscription}-2`, undefined, [404, 'NOT_FOUND', /does not exist/]);
+  await refuses(call, `GET ${subscription}-2`, undefined, [404, 'NOT_FOUND', /^Resource not found/]);
   const update = (policy: Json) => ({
     subscription: { deadLetterPolicy: policy },
     updateMask: 'deadLetterPolicy',
@@ -241,7 +241,7 @@ test('makes, lists, updates and deletes snapshots, and seeks to a snapshot and t
   await refuses(call, `POST ${subscription}:seek`, { snapshot: name }, [
     404,
     'NOT_FOUND',
-    'Snapshot does not exist',
+    /^Resource not found/,
   ]);
 });
 

@@ -63,7 +63,7 @@ test('answers with the status and text of the service', async (context) => {
   );
   await assert.rejects(
     call('Publisher', 'Publish', publishRequest(`${topic}-none`, ['x'])),
-    hasStatus(status.NOT_FOUND, 'Topic not found'),
+    hasStatus(status.NOT_FOUND, /^Resource not found/),
   );
   await assert.rejects(
     call('Publisher', 'Publish', Buffer.concat([encodeField(1, topic), encodeField(2, '')])),
@@ -282,7 +282,7 @@ test('closes the streams of a subscription that is deleted', async (context) => 
   const failed = once(stream, 'error').catch((cause: Error) => [cause]);
   await call('Subscriber', 'DeleteSubscription', encodeField(1, subscription));
   const [error] = await failed;
-  hasStatus(status.NOT_FOUND, 'Subscription does not exist (resource=orders-writer)')(error);
+  hasStatus(status.NOT_FOUND, 'Resource not found (resource=orders-writer).')(error);
 });
 
 test('gives Pull an empty answer before the client gives up', async (context) => {
@@ -449,14 +449,14 @@ test('says which declaration the broker refuses, and in which file', async (cont
       { topics: [...topics, { name: 'mails', kmsKeyName: 'key' }] },
       'topics[1] (mails): kmsKeyName of a Topic is not supported by this emulator. Leave it out here.',
     ],
-    [{ subscriptions: [writer] }, 'subscriptions[0] (orders-writer): Subscription topic does not exist'],
+    [{ subscriptions: [writer] }, 'subscriptions[0] (orders-writer): Resource not found (resource=orders).'],
     [
       { topics, subscriptions: [writer, { ...writer, name: 'orders-audit', ackDeadlineSeconds: 5 }] },
       'subscriptions[1] (orders-audit): ack_deadline_secs out of bounds',
     ],
     [
       { topics, subscriptions: [{ ...writer, deadLetterPolicy }] },
-      'subscriptions[0] (orders-writer): Dead letter topic not found',
+      'subscriptions[0] (orders-writer): Resource not found (resource=none).',
     ],
     [
       { topics: [...topics, { name: 'orders', messageRetentionDuration: '600s' }] },

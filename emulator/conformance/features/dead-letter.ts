@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Feature } from '../check.ts';
-import { attemptsOf, endsWith, refuses, textsOf } from '../expect.ts';
+import { attemptsOf, endsWith, missing, refuses, textsOf } from '../expect.ts';
 import type { NewMessage, Place, SubscriptionSettings } from '../place.ts';
 import { sources } from '../sources.ts';
 
@@ -191,7 +191,7 @@ export const deadLetter: Feature = {
       source: sources.deadLetter,
       async run(place) {
         const deadLetterPolicy = { deadLetterTopic: place.topicName('none'), maxDeliveryAttempts: 5 };
-        await refuses(place.subscribe({ deadLetterPolicy }), 'NOT_FOUND', 'Dead letter topic not found');
+        await refuses(place.subscribe({ deadLetterPolicy }), 'NOT_FOUND', missing);
       },
     },
   ],

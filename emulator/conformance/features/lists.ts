@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
-import { allRefuse, refuses } from '../expect.ts';
+import { allRefuse, missing, refuses } from '../expect.ts';
 import type { Place } from '../place.ts';
 import { sources } from '../sources.ts';
 
@@ -170,8 +170,8 @@ export const listing: Feature = {
       source: sources.errors,
       async run({ publisher, project }) {
         const topic = `${project}/topics/none`;
-        await refuses(publisher.listTopicSubscriptions({ topic }), 'NOT_FOUND', 'Topic not found');
-        await refuses(publisher.listTopicSnapshots({ topic }), 'NOT_FOUND', 'Topic not found');
+        await refuses(publisher.listTopicSubscriptions({ topic }), 'NOT_FOUND', missing);
+        await refuses(publisher.listTopicSnapshots({ topic }), 'NOT_FOUND', missing);
       },
       google: {
         does: 'gives an empty list',

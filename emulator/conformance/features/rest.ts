@@ -3,6 +3,7 @@ import { Agent } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Feature } from '../check.ts';
 import type { Answer } from '../client.ts';
+import { missing } from '../expect.ts';
 import type { RawAnswer } from '../http-request.ts';
 import type { Place } from '../place.ts';
 import { sources } from '../sources.ts';
@@ -21,11 +22,17 @@ async function answers(place: Place, line: string, body?: unknown): Promise<Reco
   return json;
 }
 
-function failsWith({ status, json, text }: Answer, code: number, name: string, message?: string): void {
+function failsWith(
+  { status, json, text }: Answer,
+  code: number,
+  name: string,
+  message?: string | RegExp,
+): void {
   assert.equal(status, code, text);
   const error = json.error as Record<string, unknown>;
   assert.deepEqual([error.code, error.status], [code, name]);
-  if (message) assert.equal(error.message, message);
+  if (message instanceof RegExp) assert.match(String(error.message), message);
+  else if (message) assert.equal(error.message, message);
 }
 
 function throughProxy(place: Place, line: string, body?: unknown): Promise<RawAnswer> {
@@ -104,7 +111,7 @@ export const rest: Feature = {
       source: sources.errors,
       async run(place) {
         const { http } = place.client;
-        failsWith(await http(`GET ${topicPath(place)}`), 404, 'NOT_FOUND', 'Topic not found');
+        failsWith(await http(`GET ${topicPath(place)}`), 404, 'NOT_FOUND', missing);
         await subscribe(place);
         failsWith(await http(`PUT ${topicPath(place)}`, {}), 409, 'ALREADY_EXISTS', 'Topic already exists');
         failsWith(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Feature } from '../check.ts';
-import { allRefuse, refuses, textsOf } from '../expect.ts';
+import { allRefuse, missing, refuses, textsOf } from '../expect.ts';
 import type { Place } from '../place.ts';
 import { sources } from '../sources.ts';
 
@@ -98,7 +98,7 @@ export const snapshots: Feature = {
         await create(place);
         await refuses(create(place), 'ALREADY_EXISTS', 'Snapshot already exists');
         const other = { name: place.snapshotName('other'), subscription: place.subscriptionName('none') };
-        await refuses(create(place, other), 'NOT_FOUND', 'Subscription does not exist');
+        await refuses(create(place, other), 'NOT_FOUND', missing);
         const named = { name: place.snapshotName('ab') };
         const text = `Invalid [snapshots] name: (name=${named.name})`;
         await refuses(create(place, named), 'INVALID_ARGUMENT', text);
@@ -119,7 +119,7 @@ export const snapshots: Feature = {
             place.subscriber.seek({ subscription, snapshot }),
           ],
           'NOT_FOUND',
-          'Snapshot does not exist',
+          missing,
         );
       },
     },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
-import { endsWith, refuses, textsOf } from '../expect.ts';
+import { endsWith, missing, refuses, textsOf } from '../expect.ts';
 import type { Place } from '../place.ts';
 import type { PullStream, StreamRequest } from '../pull-stream.ts';
 import { sources } from '../sources.ts';
@@ -161,14 +161,14 @@ export const streamingPull: Feature = {
       source: sources.errors,
       async run(place) {
         const none = place.stream(place.subscriptionName('none'));
-        endsWith(await none.ended, 'NOT_FOUND', 'Subscription does not exist (resource=none)');
+        endsWith(await none.ended, 'NOT_FOUND', missing);
         const { topic, subscription } = await place.subscribe();
         const stream = place.stream(subscription);
         await place.publish(topic, 'x');
         await stream.take(1);
         await place.subscriber.deleteSubscription({ subscription });
-        endsWith(await stream.ended, 'NOT_FOUND', 'Subscription does not exist (resource=subscription)');
-        await refuses(place.pullNow(subscription), 'NOT_FOUND', 'Subscription does not exist');
+        endsWith(await stream.ended, 'NOT_FOUND', missing);
+        await refuses(place.pullNow(subscription), 'NOT_FOUND', missing);
       },
     },
     {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
-import { allRefuse, refuses, textsOf } from '../expect.ts';
+import { allRefuse, missing, refuses, textsOf } from '../expect.ts';
 import type { Place, SubscriptionSettings } from '../place.ts';
 import { ackIdsOf } from '../pull-stream.ts';
 import { sources } from '../sources.ts';
@@ -325,13 +325,25 @@ const updates: Check[] = [
     },
   },
   {
+    name: 'refuses an update of a subscription without a name, or with a malformed one',
+    source: sources.names,
+    async run({ subscriber }) {
+      for (const name of ['', 'nonsense', 'projects/project/subscriptions/ab']) {
+        const subscription = { name, ackDeadlineSeconds: 20 };
+        const updateMask = { paths: ['ack_deadline_seconds'] };
+        const text = `Invalid [subscriptions] name: (name=${name})`;
+        await refuses(subscriber.updateSubscription({ subscription, updateMask }), 'INVALID_ARGUMENT', text);
+      }
+    },
+  },
+  {
     name: 'refuses an update without a mask, and of a missing subscription',
     source: sources.updateSubscription,
     async run(place) {
       await refuses(
         update(place, { ackDeadlineSeconds: 20 }, ['ack_deadline_seconds']),
         'NOT_FOUND',
-        /^Subscription (not found|does not exist)/,
+        missing,
       );
       await place.subscribe();
       const text =
@@ -369,7 +381,7 @@ export const subscriptions: Feature = {
       source: sources.subscription,
       async run(place) {
         const answer = place.createSubscription(place.topicName('none'));
-        await refuses(answer, 'NOT_FOUND', 'Subscription topic does not exist');
+        await refuses(answer, 'NOT_FOUND', missing);
       },
     },
     {
@@ -392,7 +404,7 @@ export const subscriptions: Feature = {
             subscriber.seek({ subscription, time: { seconds: 1 } }),
           ],
           'NOT_FOUND',
-          'Subscription does not exist',
+          missing,
         );
       },
     },
@@ -414,7 +426,7 @@ export const subscriptions: Feature = {
         const { topic, subscription } = await place.subscribe();
         await place.publish(topic, 'gone');
         await place.subscriber.deleteSubscription({ subscription });
-        await refuses(place.pullNow(subscription), 'NOT_FOUND', 'Subscription does not exist');
+        await refuses(place.pullNow(subscription), 'NOT_FOUND', missing);
         await place.createSubscription(topic);
         assert.deepEqual(await place.pullNow(subscription), []);
       },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Feature } from '../check.ts';
-import { refuses, textsOf } from '../expect.ts';
+import { missing, refuses, textsOf } from '../expect.ts';
 import type { Place } from '../place.ts';
 import { sources } from '../sources.ts';
 
@@ -15,6 +15,8 @@ async function retentionOf(place: Place): Promise<number | undefined> {
   const { messageRetentionDuration } = await place.publisher.getTopic({ topic: place.topicName() });
   return messageRetentionDuration ? Number(messageRetentionDuration.seconds) : undefined;
 }
+
+const deadLetterTo = (deadLetterTopic: string) => ({ deadLetterPolicy: { deadLetterTopic } });
 
 const badIds = [
   'ab',
@@ -57,9 +59,38 @@ export const topics: Feature = {
       source: sources.errors,
       async run(place) {
         const topic = place.topicName('none');
-        await refuses(place.publisher.getTopic({ topic }), 'NOT_FOUND', 'Topic not found');
-        await refuses(place.publisher.deleteTopic({ topic }), 'NOT_FOUND', 'Topic not found');
-        await refuses(place.publish(topic, 'x'), 'NOT_FOUND', 'Topic not found');
+        await refuses(place.publisher.getTopic({ topic }), 'NOT_FOUND', missing);
+        await refuses(place.publisher.deleteTopic({ topic }), 'NOT_FOUND', missing);
+        await refuses(place.publish(topic, 'x'), 'NOT_FOUND', missing);
+      },
+    },
+    {
+      name: 'names in the text of NOT_FOUND what is missing',
+      source: sources.errors,
+      async run(place) {
+        const { publisher, subscriber } = place;
+        const topic = await place.createTopic();
+        const answers: [resource: string, answer: Promise<unknown>][] = [
+          ['no-topic', publisher.getTopic({ topic: place.topicName('no-topic') })],
+          ['no-topic', place.createSubscription(place.topicName('no-topic'))],
+          ['no-dead', place.createSubscription(topic, 'dead', deadLetterTo(place.topicName('no-dead')))],
+          ['no-one', subscriber.getSubscription({ subscription: place.subscriptionName('no-one') })],
+          ['no-one', subscriber.pull({ subscription: place.subscriptionName('no-one'), maxMessages: 1 })],
+          ['no-snap', subscriber.getSnapshot({ snapshot: place.snapshotName('no-snap') })],
+        ];
+        await Promise.all(
+          answers.map(([resource, answer]) =>
+            refuses(answer, 'NOT_FOUND', `Resource not found (resource=${resource}).`),
+          ),
+        );
+      },
+      google: {
+        does: 'has other texts',
+        follows: true,
+        async run(place) {
+          const topic = place.topicName('no-topic');
+          await refuses(place.publisher.getTopic({ topic }), 'NOT_FOUND', 'Topic not found');
+        },
       },
     },
     {
@@ -87,7 +118,7 @@ export const topics: Feature = {
         const { topic, subscription } = await place.subscribe();
         await place.publish(topic, 'held');
         await place.publisher.deleteTopic({ topic });
-        await refuses(place.publisher.getTopic({ topic }), 'NOT_FOUND', 'Topic not found');
+        await refuses(place.publisher.getTopic({ topic }), 'NOT_FOUND', missing);
         const shown = await place.subscriber.getSubscription({ subscription });
         assert.equal(shown.topic, '_deleted-topic_');
         assert.deepEqual(textsOf(await place.pull(subscription)), ['held']);
@@ -199,11 +230,21 @@ export const topics: Feature = {
       },
     },
     {
+      name: 'refuses an update of a topic without a name, or with a malformed one',
+      source: sources.names,
+      async run({ publisher }) {
+        for (const name of ['', 'nonsense', 'projects/project/topics/ab']) {
+          const answer = publisher.updateTopic({ topic: { name }, updateMask: { paths: ['labels'] } });
+          await refuses(answer, 'INVALID_ARGUMENT', `Invalid [topics] name: (name=${name})`);
+        }
+      },
+    },
+    {
       name: 'refuses an update of a missing topic',
       source: sources.updateTopic,
       async run(place) {
         const wanted = { messageRetentionDuration: { seconds: 700 } };
-        await refuses(update(place, wanted, ['message_retention_duration']), 'NOT_FOUND', /^Topic not found/);
+        await refuses(update(place, wanted, ['message_retention_duration']), 'NOT_FOUND', missing);
       },
     },
   ],

@@ -1,6 +1,6 @@
 /** What topics, subscriptions and snapshots have in common: names, how many a project has, and pages of them. */
 import { Refusal } from './errors.ts';
-import { type CollectionName, checkName, checkProject, checkServed, projectOf } from './names.ts';
+import { type CollectionName, checkName, checkProject, checkServed, notFound, projectOf } from './names.ts';
 import { type Page, type PageRequest, pageOf } from './page.ts';
 
 export interface CollectionOptions<Entry> {
@@ -9,9 +9,8 @@ export interface CollectionOptions<Entry> {
   /** The only project served; undefined: any. */
   project: string | undefined;
   perProjectMax: number;
-  /** Texts as Google's emulator has them. */
+  /** The text when a name is taken, as Google's emulator has it. */
   exists: string;
-  missing: string;
 }
 
 export class Collection<Entry> {
@@ -38,7 +37,7 @@ export class Collection<Entry> {
   get(name: string): Entry {
     this.#checkName(name);
     const entry = this.#options.entries.get(name);
-    if (!entry) throw new Refusal('NOT_FOUND', this.#options.missing);
+    if (!entry) throw notFound(name);
     return entry;
   }
 

@@ -37,6 +37,14 @@ export function idOf(name: string): string {
   return name.slice(name.lastIndexOf('/') + 1);
 }
 
+/**
+ * There is nothing of that name. The text is the service's:
+ * https://github.com/googleapis/google-cloud-ruby/blob/main/google-cloud-pubsub/test/helper.rb
+ */
+export function notFound(name: string): Refusal {
+  return new Refusal('NOT_FOUND', `Resource not found (resource=${idOf(name)}).`);
+}
+
 /** @throws Refusal when the emulator serves one project only, and `name` is in another. */
 export function checkServed(name: string, project: string | undefined): void {
   if (project === undefined || projectOf(name) === project) return;

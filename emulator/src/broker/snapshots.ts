@@ -32,7 +32,6 @@ export class Snapshots {
       project: deps.project,
       perProjectMax: limits.snapshotsPerProject,
       exists: 'Snapshot already exists',
-      missing: 'Snapshot does not exist',
     });
   }
 

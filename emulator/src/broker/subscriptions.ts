@@ -2,7 +2,7 @@
 import { Collection, tooMany } from './collection.ts';
 import { Refusal } from './errors.ts';
 import { limits } from './limits.ts';
-import { checkName, idOf } from './names.ts';
+import { checkName, notFound } from './names.ts';
 import type { Page, PageRequest } from './page.ts';
 import type { PushSettings, SubscriptionSettings } from './settings.ts';
 import type { Subscription } from './subscription.ts';
@@ -22,7 +22,6 @@ export class Subscriptions {
       project: deps.project,
       perProjectMax: limits.subscriptionsPerProject,
       exists: 'Subscription already exists',
-      missing: 'Subscription does not exist',
     });
   }
 
@@ -31,7 +30,7 @@ export class Subscriptions {
     checkName('topics', input.topic);
     const { registry, commit } = this.#deps;
     const topic = registry.topics.get(input.topic);
-    if (!topic) throw new Refusal('NOT_FOUND', 'Subscription topic does not exist');
+    if (!topic) throw notFound(input.topic);
     if (topic.subscriptions.size >= limits.subscriptionsPerTopic) {
       throw tooMany('subscriptions of a topic', limits.subscriptionsPerTopic);
     }
@@ -46,7 +45,7 @@ export class Subscriptions {
     const settings = completeSubscription(input);
     const { deadLetterPolicy } = settings;
     if (deadLetterPolicy && !this.#deps.registry.topics.has(deadLetterPolicy.topic)) {
-      throw new Refusal('NOT_FOUND', 'Dead letter topic not found');
+      throw notFound(deadLetterPolicy.topic);
     }
     return settings;
   }
@@ -57,10 +56,7 @@ export class Subscriptions {
   }
 
   /** @throws Refusal when there is none of that name, or nothing can be pulled from it. */
-  pullable(name: string, missingSuffix = ''): Subscription {
-    if (missingSuffix !== '' && !this.#deps.registry.subscriptions.has(name)) {
-      throw new Refusal('NOT_FOUND', `Subscription does not exist${missingSuffix}`);
-    }
+  pullable(name: string, _missingSuffix = ''): Subscription {
     const subscription = this.get(name);
     if (subscription.settings.isDetached) throw detached(name);
     if (subscription.settings.push) throw isPush(name);
@@ -94,7 +90,7 @@ export class Subscriptions {
     try {
       await this.#deps.commit({ type: 'subscription-deleted', number: subscription.number });
     } finally {
-      subscription.fail(new Refusal('NOT_FOUND', `Subscription does not exist (resource=${idOf(name)})`));
+      subscription.fail(notFound(name));
     }
   }
 

@@ -29,7 +29,6 @@ export class Topics {
       project: deps.project,
       perProjectMax: limits.topicsPerProject,
       exists: 'Topic already exists',
-      missing: 'Topic not found',
     });
   }
 
