@@ -16,6 +16,7 @@ export const sources = {
   updateSubscription: `${proto} (UpdateSubscriptionRequest)`,
   detach: `${docs}/detach-subscriptions`,
   publish: `${docs}/publisher`,
+  attributes: `${docs}/publisher#using-attributes`,
   message: `${proto} (PubsubMessage)`,
   quotas: `${docs.replace('/docs', '')}/quotas#resource_limits`,
   labels: `${docs}/labels`,

@@ -23,8 +23,23 @@ test('takes the attributes of tracing, and no other that begin with goog', async
   const client = createClient(context, await startEmulator(context));
   const [topic] = await client.createTopic('orders');
   const publish = (key: string) => topic.publishMessage({ attributes: { [key]: 'value' } });
-  await publish('googclient_traceparent');
-  await assert.rejects(publish('googclient'), /An attribute key must not begin with goog: googclient/);
+  for (const key of [
+    'googclient_traceparent',
+    'googclient_tracestate',
+    'googclient_OpenTelemetrySpanContext',
+  ]) {
+    await publish(key);
+  }
+  for (const key of [
+    'goog',
+    'Google',
+    'GOOG-key',
+    'googclient_',
+    'googclient_schemaname',
+    'GOOGCLIENT_TRACESTATE',
+  ]) {
+    await assert.rejects(publish(key), new RegExp(`An attribute key must not begin with goog: ${key}$`));
+  }
 });
 
 test('delivers after a restart what was confirmed and not acked', async (context) => {

@@ -24,6 +24,24 @@ async function publishBytes(place: Place, bytes: number, timeoutMs?: number): Pr
 const attributes = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, number) => [`key-${number}`, 'x']));
 
+const keyChecks: Check[] = ['Google', 'GOOG', 'googclient_schemaencoding'].map((key) => ({
+  name: `refuses the attribute key ${key}, which begins with goog`,
+  source: sources.attributes,
+  async run(place) {
+    const topic = await place.createTopic();
+    await place.publish(topic, { attributes: { googclient_traceparent: 'x', googclient_tracestate: 'x' } });
+    const text = `An attribute key must not begin with goog: ${key}`;
+    await refuses(place.publish(topic, { attributes: { [key]: 'x' } }), 'INVALID_ARGUMENT', text);
+  },
+  google: {
+    does: accepted,
+    async run(place) {
+      const topic = await place.createTopic();
+      assert.equal((await place.publish(topic, { attributes: { [key]: 'x' } })).length, 1);
+    },
+  },
+}));
+
 interface MessageLimit {
   what: string;
   allowed: NewMessage;
@@ -369,6 +387,7 @@ export const limits: Feature = {
   checks: [
     ...requests,
     ...messageLimits.map(messageCheck),
+    ...keyChecks,
     ...settingLimits.map(settingCheck),
     topicRetention,
     deliveryAttempts,

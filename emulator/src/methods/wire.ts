@@ -58,6 +58,18 @@ export function checkMessage(buffer: Buffer, start: number, end: number): NewMes
   return hasBrokerFields ? withoutBrokerFields(buffer, start, end) : { buffer, start, end };
 }
 
+/**
+ * Keys that Google's own clients add to what they publish when tracing is enabled; a user may set no other that begins
+ * with goog: https://cloud.google.com/pubsub/docs/publisher#using-attributes. The W3C trace context has two, prefixed
+ * in src/telemetry-tracing.ts of @google-cloud/pubsub and alike in Python, Go and Java; the third is that of older
+ * Node clients.
+ */
+const keysOfClients = new Set([
+  'googclient_traceparent',
+  'googclient_tracestate',
+  'googclient_OpenTelemetrySpanContext',
+]);
+
 /** An entry of a map<string, string>. */
 function checkAttribute({ buffer, start, end }: FieldScanner): void {
   entry.reset(buffer, start, end);
@@ -69,8 +81,7 @@ function checkAttribute({ buffer, start, end }: FieldScanner): void {
     } else if (entry.field === 2) checkText('attribute value', entry, limits.attributeValueBytes, key);
   }
   if (key === '') throw invalid('An attribute key is empty.');
-  // Client libraries themselves send googclient_traceparent when tracing is enabled.
-  if (key.startsWith('goog') && !key.startsWith('googclient_')) {
+  if (/^goog/i.test(key) && !keysOfClients.has(key)) {
     throw invalid(`An attribute key must not begin with goog: ${key}`);
   }
 }
