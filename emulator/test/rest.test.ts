@@ -430,16 +430,19 @@ test('takes the parameters that every Google API has, and prints on one line whe
   assert.equal((await call(`GET ${encodeURIComponent(topic)}?prettyPrint=false`)).text, line.text);
 });
 
-test('takes a publish of 10 MiB, and refuses a longer one and a longer body with the size', async (context) => {
+test('takes a publish of 10 MB, and refuses a longer one and a longer body with the size', async (context) => {
   const { call } = await setUp(context);
   const publishOf = (bytes: number) => ({
     messages: [{ data: Buffer.alloc(bytes, 'x').toString('base64') }],
   });
-  const mebibytes = 10 * 1024 * 1024;
-  assert.equal((await call(`POST ${topic}:publish`, publishOf(mebibytes - 100))).status, 200);
-  const exceeds = (max: number) => badRequest(`Request payload size exceeds the limit: ${max} bytes.`);
-  await refuses(call, `POST ${topic}:publish`, publishOf(mebibytes), exceeds(mebibytes));
-  await refuses(call, `POST ${topic}:publish`, publishOf(13 * 1024 * 1024), exceeds(16_777_216));
+  const bytesMax = 10_000_000;
+  assert.equal((await call(`POST ${topic}:publish`, publishOf(bytesMax - 100))).status, 200);
+  const tooLarge = badRequest(
+    /^The value for request_size is too large. .* the maximum value is 10000000\.$/,
+  );
+  await refuses(call, `POST ${topic}:publish`, publishOf(bytesMax), tooLarge);
+  const exceeds = badRequest('Request payload size exceeds the limit: 16777216 bytes.');
+  await refuses(call, `POST ${topic}:publish`, publishOf(13 * 1024 * 1024), exceeds);
 });
 
 test('reads a compressed body, and refuses one that it cannot read or that grows too long', async (context) => {

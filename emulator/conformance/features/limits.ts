@@ -8,7 +8,7 @@ import { sources } from '../sources.ts';
 const { AcknowledgeRequest, PublishRequest } = pubsub.google.pubsub.v1;
 
 const accepted = 'accepts it';
-const publishBytesMax = 10 * 1024 * 1024;
+const publishBytesMax = 10_000_000;
 
 /** A publish request of exactly `bytes`. */
 async function publishBytes(place: Place, bytes: number, timeoutMs?: number): Promise<Buffer> {
@@ -213,12 +213,13 @@ const requests: Check[] = [
     },
   },
   {
-    name: 'takes a publish of 10 MiB, and refuses one of a byte more at once',
+    name: 'takes a publish of 10,000,000 bytes, and refuses one of a byte more at once',
     source: sources.quotas,
     async run(place) {
       await place.createTopic();
       await publishBytes(place, publishBytesMax);
-      const text = 'Request payload size exceeds the limit: 10485760 bytes.';
+      const text =
+        'The value for request_size is too large. You passed 10000001 in the request, but the maximum value is 10000000.';
       await refuses(publishBytes(place, publishBytesMax + 1), 'INVALID_ARGUMENT', text);
     },
     google: {

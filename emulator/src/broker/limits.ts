@@ -1,13 +1,20 @@
 /** The limits of the service, each with its source, and those of this emulator, each with its reason. */
 
-/** Limits of the real service, from https://cloud.google.com/pubsub/quotas#resource_limits. */
+/**
+ * Limits of the real service, from https://cloud.google.com/pubsub/quotas#resource_limits. There MB is decimal, KiB and
+ * bytes are exact.
+ */
 export const limits = {
   messagesPerPublish: 1_000,
-  /** Of a publish request: 10 MB, which the service takes as 10 MiB. A message has no limit of its own below that. */
-  publishBytes: 10_485_760,
+  /**
+   * Of a publish request: 10 MB. The service says 'The value for request_size is too large … the maximum value is
+   * 10000000': https://github.com/googleapis/google-cloud-python/issues/5898. A message has no limit below that.
+   */
+  publishBytes: 10_000_000,
   attributesPerMessage: 100,
   attributeKeyBytes: 256,
   attributeValueBytes: 1_024,
+  /** Documented as 1 KB, https://cloud.google.com/pubsub/docs/ordering; the larger reading refuses no good key. */
   orderingKeyBytes: 1_024,
   ackDeadlineSecondsMin: 10,
   ackDeadlineSecondsMax: 600,
@@ -36,7 +43,7 @@ export const limits = {
   labelsPerResource: 64,
   pageSize: 1_000,
   pullMessages: 1_000,
-  /** Of Acknowledge, ModifyAckDeadline and StreamingPull's requests: 512 KiB. */
+  /** Of Acknowledge, ModifyAckDeadline and StreamingPull's requests: "512 KiB (524288 bytes)". */
   ackRequestBytes: 524_288,
 } as const;
 

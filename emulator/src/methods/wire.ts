@@ -17,7 +17,10 @@ const entry = new FieldScanner(Buffer.alloc(0));
 
 /** @throws Refusal for what a message may not be. */
 export function readPublish(request: Buffer): PublishRequest {
-  checkRequestBytes(request, limits.publishBytes);
+  if (request.length > limits.publishBytes) {
+    const bounds = `You passed ${request.length} in the request, but the maximum value is ${limits.publishBytes}.`;
+    throw invalid(`The value for request_size is too large. ${bounds}`);
+  }
   const scanner = new FieldScanner(request);
   let topic = '';
   const messages: NewMessage[] = [];
