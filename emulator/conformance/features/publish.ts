@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Feature } from '../check.ts';
-import { idsOf, publishTimeOf, refuses, textsOf } from '../expect.ts';
+import { idsOf, missing, publishTimeOf, refuses, textsOf } from '../expect.ts';
 import { sources } from '../sources.ts';
 
 export const publish: Feature = {
@@ -89,6 +89,15 @@ export const publish: Feature = {
           await refuses(answer, 'INVALID_ARGUMENT', 'Some messages are empty');
         }
         assert.deepEqual(await place.pullNow(subscription), []);
+      },
+    },
+    {
+      name: 'looks for the topic before it looks at the messages',
+      source: sources.errors,
+      async run(place) {
+        const topic = place.topicName('none');
+        await refuses(place.publish(topic, {}), 'NOT_FOUND', missing);
+        await refuses(place.publish(topic), 'NOT_FOUND', missing);
       },
     },
     {

@@ -10,7 +10,7 @@ import { readPublish, writePublishResponse } from './wire.ts';
 export function publisherMethods(broker: Broker): [path: string, UnaryMethod][] {
   const { topics, subscriptions } = broker;
   const publish: UnaryMethod = async (bytes) => {
-    const { topic, messages } = readPublish(bytes);
+    const { topic, messages } = readPublish(bytes, (name) => topics.get(name));
     return writePublishResponse(await broker.publish(topic, messages));
   };
   const plain = plainMethods('Publisher', {

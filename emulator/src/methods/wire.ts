@@ -15,8 +15,11 @@ export interface PublishRequest {
 const inner = new FieldScanner(Buffer.alloc(0));
 const entry = new FieldScanner(Buffer.alloc(0));
 
-/** @throws Refusal for what a message may not be. */
-export function readPublish(request: Buffer): PublishRequest {
+/**
+ * `checkTopic` comes before the messages, as in the service: a bad message to a missing topic is NOT_FOUND.
+ * @throws Refusal for what a message may not be.
+ */
+export function readPublish(request: Buffer, checkTopic: (name: string) => void): PublishRequest {
   if (request.length > limits.publishBytes) {
     const bounds = `You passed ${request.length} in the request, but the maximum value is ${limits.publishBytes}.`;
     throw invalid(`The value for request_size is too large. ${bounds}`);
@@ -26,9 +29,10 @@ export function readPublish(request: Buffer): PublishRequest {
   const messages: NewMessage[] = [];
   while (scanner.next()) {
     if (scanner.field === 1) topic = scanner.text();
-    else if (scanner.field === 2) messages.push(checkMessage(request, scanner.start, scanner.end));
+    else if (scanner.field === 2) messages.push({ buffer: request, start: scanner.start, end: scanner.end });
   }
-  return { topic, messages };
+  checkTopic(topic);
+  return { topic, messages: messages.map(checkMessage) };
 }
 
 function checkRequestBytes(request: Buffer, max: number): void {
@@ -36,7 +40,8 @@ function checkRequestBytes(request: Buffer, max: number): void {
 }
 
 /** The message's bytes as they came, unless it brings a message_id or publish_time, which are the broker's. */
-export function checkMessage(buffer: Buffer, start: number, end: number): NewMessage {
+function checkMessage(message: NewMessage): NewMessage {
+  const { buffer, start, end } = message;
   inner.reset(buffer, start, end);
   let isEmpty = true;
   let hasBrokerFields = false;
@@ -58,7 +63,7 @@ export function checkMessage(buffer: Buffer, start: number, end: number): NewMes
       `A message has ${attributeCount} attributes; at most ${limits.attributesPerMessage} are allowed.`,
     );
   }
-  return hasBrokerFields ? withoutBrokerFields(buffer, start, end) : { buffer, start, end };
+  return hasBrokerFields ? withoutBrokerFields(buffer, start, end) : message;
 }
 
 /**
