@@ -140,15 +140,24 @@ export const listing: Feature = {
       },
     },
     {
+      name: 'lists no schemas in a project that has none',
+      source: sources.schemas,
+      async run({ client, project }) {
+        const { schemas, nextPageToken } = await client.schemas().listSchemas({ parent: project });
+        assert.deepEqual([schemas, nextPageToken], [[], '']);
+      },
+    },
+    {
       name: 'refuses to list a project by a malformed name',
       source: sources.lists,
-      async run({ publisher, subscriber }) {
+      async run({ client, publisher, subscriber }) {
         const project = 'nonsense';
         await allRefuse(
           [
             publisher.listTopics({ project }),
             subscriber.listSubscriptions({ project }),
             subscriber.listSnapshots({ project }),
+            client.schemas().listSchemas({ parent: project }),
           ],
           'INVALID_ARGUMENT',
           'Invalid [projects] name: (name=nonsense)',

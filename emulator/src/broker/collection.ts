@@ -47,14 +47,19 @@ export class Collection<Entry> {
     page: PageRequest,
     settingsOf: (entry: Entry) => Settings,
   ): Page<Settings> {
-    checkProject(project);
-    checkServed(`${project}/`, this.#options.project);
+    this.checkProject(project);
     const prefix = `${project}/${this.#options.name}/`;
     const settings: Settings[] = [];
     for (const [name, entry] of this.#options.entries) {
       if (name.startsWith(prefix)) settings.push(settingsOf(entry));
     }
     return pageOf(settings, prefix, page);
+  }
+
+  /** @throws Refusal when it is malformed, or not the one that is served. */
+  checkProject(project: string): void {
+    checkProject(project);
+    checkServed(`${project}/`, this.#options.project);
   }
 
   #checkName(name: string): void {

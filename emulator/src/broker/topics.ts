@@ -55,6 +55,11 @@ export class Topics {
     await this.#deps.commit({ type: 'topic-deleted', number: this.get(name).number });
   }
 
+  /** @throws Refusal when there can be nothing in a project of that name. */
+  checkProject(project: string): void {
+    this.#collection.checkProject(project);
+  }
+
   list(project: string, page: PageRequest): Page<TopicSettings> {
     return this.#collection.list(project, page, ({ settings }) => settings);
   }

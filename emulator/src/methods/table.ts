@@ -6,5 +6,5 @@ import { subscriberMethods } from './subscriber.ts';
 import { unsupportedMethods } from './unsupported.ts';
 
 export function createMethods(broker: Broker): ReadonlyMap<string, UnaryMethod> {
-  return new Map([...publisherMethods(broker), ...subscriberMethods(broker), ...unsupportedMethods()]);
+  return new Map([...publisherMethods(broker), ...subscriberMethods(broker), ...unsupportedMethods(broker)]);
 }

@@ -1,13 +1,14 @@
 /** What the service has and this emulator does not: refused by name, so that nobody looks for a fault of their own. */
+import type { Broker } from '../broker/broker.ts';
+import { textOf } from './fields.ts';
 import type { UnaryMethod } from './method.ts';
-import { pathOf } from './protos.ts';
+import { pathOf, plainMethods } from './protos.ts';
 import { StatusError } from './status.ts';
 
 /** google.pubsub.v1.SchemaService */
 const schemaMethods = [
   'CreateSchema',
   'GetSchema',
-  'ListSchemas',
   'ListSchemaRevisions',
   'CommitSchema',
   'RollbackSchema',
@@ -24,10 +25,17 @@ export function iamPath(method: (typeof iamMethods)[number]): string {
   return `/google.iam.v1.IAMPolicy/${method}`;
 }
 
-export function unsupportedMethods(): [path: string, UnaryMethod][] {
+export function unsupportedMethods({ topics }: Broker): [path: string, UnaryMethod][] {
   const schemas = refusal('Schemas are not supported by this emulator. Use a topic without schema_settings.');
   const iam = refusal('IAM is not supported by this emulator: every caller may do everything.');
   return [
+    // The one that can be answered: there are none. Programs that clean up after themselves begin with it.
+    ...plainMethods('SchemaService', {
+      ListSchemas: ({ parent }) => {
+        topics.checkProject(textOf(parent));
+        return {};
+      },
+    }),
     ...schemaMethods.map((name): [string, UnaryMethod] => [pathOf('SchemaService', name), schemas]),
     ...iamMethods.map((name): [string, UnaryMethod] => [iamPath(name), iam]),
   ];
