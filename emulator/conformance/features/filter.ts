@@ -99,6 +99,15 @@ export const filter: Feature = {
       },
     },
     ...enforced,
+    {
+      name: 'takes white space alone as an empty filter',
+      source: sources.filter,
+      async run(place) {
+        const subscription = await publishAll(place, ' \t\n ');
+        const received = await place.pullCount(subscription, all.length);
+        assert.deepEqual(textsOf(received).sort(), [...all].sort());
+      },
+    },
     ...refused,
   ],
 };

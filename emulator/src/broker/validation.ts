@@ -50,16 +50,22 @@ export function completeSubscription(input: SubscriptionInput): SubscriptionSett
     retentionMs,
     isOrdered: input.isOrdered ?? false,
     isExactlyOnce: input.isExactlyOnce ?? false,
-    filter: input.filter ?? '',
+    filter: checkFilter(input.filter ?? ''),
     isDetached: input.isDetached ?? false,
   };
-  if (settings.filter !== '') parseFilter(settings.filter);
   const expirationMs = checkExpiration(input.expirationMs, retentionMs);
   if (expirationMs !== undefined) settings.expirationMs = expirationMs;
   if (input.deadLetterPolicy) settings.deadLetterPolicy = checkDeadLetterPolicy(input.deadLetterPolicy);
   if (input.retryPolicy) settings.retryPolicy = checkRetryPolicy(input.retryPolicy);
   if (input.push) settings.push = checkPush(input.push, settings);
   return settings;
+}
+
+/** White space alone is an empty filter, and lets everything through. */
+function checkFilter(filter: string): string {
+  if (filter.trim() === '') return '';
+  parseFilter(filter);
+  return filter;
 }
 
 function checkAckDeadline(ms: number): number {
