@@ -6,6 +6,7 @@ const proto = 'https://github.com/googleapis/googleapis/blob/master/google/pubsu
 export const sources = {
   admin: `${docs}/admin`,
   names: `${docs}/pubsub-basics#resource_names`,
+  projects: 'https://cloud.google.com/resource-manager/docs/creating-managing-projects',
   errors: `${docs}/reference/error-codes`,
   topics: `${docs}/create-topic`,
   topic: `${proto} (Topic)`,

@@ -3,6 +3,7 @@
  * loading takes a fifth of a start.
  */
 import { parseArgs } from 'node:util';
+import { isProjectId } from './broker/names.ts';
 
 const hostPort = /^(\[[0-9a-fA-F:]+\]|[0-9A-Za-z._-]+):(\d{1,5})$/;
 
@@ -27,8 +28,8 @@ const settings = {
   },
   project: {
     variable: 'PUBSUB_PROJECT_ID',
-    accepts: (text) => /^[^\s/]+$/.test(text),
-    wants: 'a project id',
+    accepts: isProjectId,
+    wants: 'a project id of letters, digits and ._:-, at most 63',
   },
   'data-dir': { variable: 'EMULATOR_DATA_DIR' },
   'data-bytes-max': {

@@ -85,13 +85,20 @@ function cpuSeconds(): number {
   return (user + system) / 1e6;
 }
 
+const escapes: Record<string, string> = { '\\': '\\\\', '"': '\\"', '\n': '\\n' };
+
+/** A name from before names were checked may have anything in it. */
+function labelValue(text: string): string {
+  return text.replace(/[\\"\n]/g, (character) => escapes[character] ?? character);
+}
+
 /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
 function metrics(broker: Broker): string {
   const backlog = broker.backlog();
   const lines = figures.flatMap(([key, name, help]) => [
     `# HELP ${name} ${help}`,
     `# TYPE ${name} gauge`,
-    ...backlog.map((one) => `${name}{subscription="${one.subscription}"} ${one[key]}`),
+    ...backlog.map((one) => `${name}{subscription="${labelValue(one.subscription)}"} ${one[key]}`),
   ]);
   lines.push(
     '# HELP pubsub_emulator_stored_bytes Bytes of the log in the data folder.',

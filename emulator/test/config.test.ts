@@ -49,7 +49,7 @@ test('names all bad settings at once, and flags that it does not know', () => {
   const lines = [
     'Bad settings:',
     '  --host-port (EMULATOR_HOST_PORT): wants host:port such as 127.0.0.1:8085, with a port up to 65535',
-    '  --project (PUBSUB_PROJECT_ID): wants a project id',
+    '  --project (PUBSUB_PROJECT_ID): wants a project id of letters, digits and ._:-, at most 63',
     '  --data-bytes-max (EMULATOR_DATA_BYTES_MAX): wants a number of bytes, at least 10000000',
     '  --durability (EMULATOR_DURABILITY): wants disk or process',
   ];

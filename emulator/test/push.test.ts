@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
@@ -397,6 +397,30 @@ test('answers for what is under way when it closes', async (context) => {
   assert.equal(unackedOf(again), 0);
 });
 
+test('speaks TLS to an endpoint of HTTPS in capitals', async (context) => {
+  const first = Promise.withResolvers<Buffer>();
+  const server = createTcpServer((socket) => {
+    socket.once('data', (bytes: Buffer) => {
+      first.resolve(bytes);
+      socket.destroy();
+    });
+    socket.on('error', () => {}); // its bytes are all that matters
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  context.after(() => server.close());
+  const client = createClient(context, await startEmulator(context));
+  const [topic] = await client.createTopic('orders');
+  const rest = `://127.0.0.1:${(server.address() as AddressInfo).port}/push`;
+  const [subscription] = await client.createSubscription(topic, 'pushed', {
+    pushConfig: { pushEndpoint: `HTTPS${rest}` },
+  });
+  assert.equal(subscription.metadata?.pushConfig?.pushEndpoint, `https${rest}`);
+  await topic.publishMessage({ data: Buffer.from('one') });
+  const tlsHandshake = 0x16;
+  assert.equal((await first.promise)[0], tlsHandshake);
+});
+
 test('refuses endpoints, tokens and settings that it would not honour', async (context) => {
   const emulator = await startEmulator(context);
   const client = createClient(context, emulator);
@@ -405,7 +429,15 @@ test('refuses endpoints, tokens and settings that it would not honour', async (c
     client.createSubscription(topic, 'pushed', { pushConfig, ...more });
   const pushEndpoint = 'http://127.0.0.1:9/push';
   await assert.rejects(create({ pushEndpoint: 'ftp://host/x' }), /Unsupported push_endpoint/);
-  await assert.rejects(create({ pushEndpoint: 'nonsense' }), /Unsupported push_endpoint/);
+  for (const text of [
+    'nonsense',
+    'http://',
+    ' http://127.0.0.1:9/',
+    'http://127.0.0.1:9/a b',
+    'http:127.0.0.1',
+  ]) {
+    await assert.rejects(create({ pushEndpoint: text }), /Unsupported push_endpoint/);
+  }
   await assert.rejects(create({ pushEndpoint, oidcToken: { serviceAccountEmail: 'a@b.c' } }), /oidcToken/);
   await assert.rejects(
     create({ pushEndpoint, attributes: { 'x-goog-version': 'v1beta1' } }),

@@ -336,6 +336,19 @@ test('tells its health over gRPC and HTTP on the same port', async (context) => 
   }
 });
 
+test('escapes the names in its metrics, of which old folders may have any', async (context) => {
+  const { emulator } = await setUp(context);
+  const { registry } = emulator.broker;
+  const [settings] = [...registry.subscriptions.values()].map((one) => one.settings);
+  assert.ok(settings);
+  const evil = { ...settings, name: 'projects/a"b\nevil{}\\/subscriptions/orders' };
+  const number = registry.lastNumber + 1;
+  registry.apply({ type: 'subscription', number, topic: 1, settings: evil, start: 0 });
+  const text = await (await fetch(`http://127.0.0.1:${emulator.port}/metrics`)).text();
+  const line = String.raw`pubsub_emulator_consumers{subscription="projects/a\"b\nevil{}\\/subscriptions/orders"} 0`;
+  assert.ok(text.split('\n').includes(line), text);
+});
+
 test('tells those who watch its health that it closes', async (context) => {
   const { emulator } = await setUp(context);
   const client = new Client(`127.0.0.1:${emulator.port}`, credentials.createInsecure());

@@ -32,6 +32,8 @@ const badIds = [
   '',
   'a'.repeat(256),
 ];
+const goodProjects = ['my-project-1', '123456789012', 'example.com:my-project', 'p', 'MY_PROJECT'];
+const badProjects = ['a"b\nevil{}', 'a b', 'é', '-a', 'a'.repeat(64)];
 const goodIds = ['abc', 'a.b_c~d+e%f', 'abc%20', 'a'.repeat(255)];
 
 export const topics: Feature = {
@@ -102,6 +104,33 @@ export const topics: Feature = {
           const text = `Invalid [topics] name: (name=${name})`;
           await refuses(place.publisher.createTopic({ name }), 'INVALID_ARGUMENT', text);
         }
+      },
+    },
+    {
+      name: 'takes the ids and numbers of projects, and refuses what no project can be called',
+      source: sources.projects,
+      async run(place) {
+        for (const id of goodProjects) {
+          const name = `projects/${id}/topics/${place.project.split('/')[1]}`;
+          assert.equal((await place.publisher.createTopic({ name })).name, name);
+        }
+        for (const id of badProjects) {
+          const name = `projects/${id}/topics/topic`;
+          const text = `Invalid [topics] name: (name=${name})`;
+          await refuses(place.publisher.createTopic({ name }), 'INVALID_ARGUMENT', text);
+        }
+        const project = `projects/${badProjects[0]}`;
+        const text = `Invalid [projects] name: (name=${project})`;
+        await refuses(place.publisher.listTopics({ project }), 'INVALID_ARGUMENT', text);
+      },
+      google: {
+        does: 'takes any text',
+        async run(place) {
+          for (const id of badProjects) {
+            const name = `projects/${id}/topics/${place.project.split('/')[1]}`;
+            assert.equal((await place.publisher.createTopic({ name })).name, name);
+          }
+        },
       },
     },
     {

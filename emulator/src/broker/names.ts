@@ -5,7 +5,12 @@ export type CollectionName = 'topics' | 'subscriptions' | 'snapshots';
 
 /** 3 to 255 characters, a letter first; not beginning with `goog`. */
 const idPattern = /^(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}$/;
-const projectPattern = /^projects\/([^/]+)$/;
+/**
+ * The service's ids and numbers, also those of a domain (example.com:project), and beyond them what programs call their
+ * projects on an emulator: short, with capitals or underscores. None of it needs an escape in a URL, a metric or JSON.
+ * https://cloud.google.com/resource-manager/docs/creating-managing-projects
+ */
+const projectPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,62}$/;
 
 /** What a subscription shows in place of a topic that is gone. */
 export const deletedTopic = '_deleted-topic_';
@@ -14,11 +19,7 @@ export const deletedTopic = '_deleted-topic_';
 export function checkName(collection: CollectionName, name: string): void {
   const [projects, project, kind, id, ...rest] = name.split('/');
   const isName =
-    projects === 'projects' &&
-    project !== undefined &&
-    project !== '' &&
-    kind === collection &&
-    rest.length === 0;
+    projects === 'projects' && isProjectId(project ?? '') && kind === collection && rest.length === 0;
   if (!isName || id === undefined || !idPattern.test(id)) {
     throw invalid(`Invalid [${collection}] name: (name=${name})`);
   }
@@ -26,7 +27,13 @@ export function checkName(collection: CollectionName, name: string): void {
 
 /** @throws Refusal when `name` is no `projects/…`. */
 export function checkProject(name: string): void {
-  if (!projectPattern.test(name)) throw invalid(`Invalid [projects] name: (name=${name})`);
+  const [projects, project = '', ...rest] = name.split('/');
+  if (projects === 'projects' && isProjectId(project) && rest.length === 0) return;
+  throw invalid(`Invalid [projects] name: (name=${name})`);
+}
+
+export function isProjectId(text: string): boolean {
+  return projectPattern.test(text);
 }
 
 export function projectOf(name: string): string {

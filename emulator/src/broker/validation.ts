@@ -137,15 +137,25 @@ function checkRetryPolicy(policy: NonNullable<SubscriptionInput['retryPolicy']>)
 }
 
 function checkPush(push: PushSettings, { isExactlyOnce }: SubscriptionSettings): PushSettings {
-  const url = URL.parse(push.endpoint);
-  if (!url || !/^https?:$/.test(url.protocol)) throw invalid('Unsupported push_endpoint');
+  const endpoint = checkEndpoint(push.endpoint);
   // https://cloud.google.com/pubsub/docs/exactly-once-delivery
   if (isExactlyOnce) throw invalid('Exactly-once delivery is not supported for push subscriptions.');
   for (const [key, value] of Object.entries(push.attributes)) {
     if (key === 'x-goog-version' && value === 'v1') continue;
     throw invalid(`Unsupported push_config attribute ${key}=${value}; x-goog-version=v1 is the only one.`);
   }
-  return push;
+  return { ...push, endpoint };
+}
+
+/**
+ * With its scheme in lower case, by which the pusher tells https from http: `HTTPS://` is the same, RFC 3986 section
+ * 3.1. URL.parse would also take white space around and within it.
+ */
+function checkEndpoint(endpoint: string): string {
+  const [, scheme = '', rest = ''] = /^(https?)(:\/\/\S+)$/i.exec(endpoint) ?? [];
+  const url = `${scheme.toLowerCase()}${rest}`;
+  if (!URL.canParse(url)) throw invalid('Unsupported push_endpoint');
+  return url;
 }
 
 /** https://cloud.google.com/pubsub/docs/create-topic#labels: 64; a lower-case letter first; 63 characters each. */
