@@ -43,6 +43,7 @@ export const sources = {
   seek: `${docs}/replay-overview#seek_to_a_time`,
   retention: `${docs}/replay-overview#topic_message_retention`,
   push: `${docs}/push`,
+  pushConfig: `${proto} (PushConfig.attributes)`,
   pushAuth: `${docs}/authenticate-push-subscriptions`,
   unwrapping: `${docs}/payload-unwrapping`,
   schemas: `${docs}/schemas`,

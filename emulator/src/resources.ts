@@ -10,7 +10,7 @@ import type {
   SubscriptionSettings,
   TopicSettings,
 } from './broker/settings.ts';
-import type { SubscriptionInput, TopicInput } from './broker/validation.ts';
+import { pushVersion, type SubscriptionInput, type TopicInput } from './broker/validation.ts';
 import { textOf } from './methods/fields.ts';
 
 export type Resource = Record<string, unknown>;
@@ -72,7 +72,7 @@ export function readSubscription(resource: Resource): SubscriptionInput {
       topic: textOf(deadLetter.deadLetterTopic),
       attemptsMax: Number(deadLetter.maxDeliveryAttempts ?? 0),
     },
-    push: readPushConfig(resource.pushConfig),
+    ...readPushConfig(resource.pushConfig),
     retryPolicy: retry && {
       minimumBackoffMs: msOf(retry.minimumBackoff),
       maximumBackoffMs: msOf(retry.maximumBackoff),
@@ -80,8 +80,8 @@ export function readSubscription(resource: Resource): SubscriptionInput {
   };
 }
 
-/** A PushConfig; undefined without an endpoint: the subscription is pulled then. @throws Refusal */
-export function readPushConfig(value: unknown): PushSettings | undefined {
+/** A PushConfig; `push` is undefined without an endpoint: the subscription is pulled then. @throws Refusal */
+export function readPushConfig(value: unknown): Pick<SubscriptionInput, 'push' | 'pushAttributes'> {
   const config = (value ?? {}) as Resource;
   if (asksForSomething(config.oidcToken)) {
     const why = 'Only Google can sign the tokens of push requests, and an unsigned one would prove nothing.';
@@ -90,21 +90,26 @@ export function readPushConfig(value: unknown): PushSettings | undefined {
       `oidcToken of a PushConfig is not supported by this emulator. ${why} Leave it out here.`,
     );
   }
-  if (!config.pushEndpoint) return undefined;
+  const attributes = (config.attributes ?? {}) as Record<string, string>;
+  if (!config.pushEndpoint) {
+    return { push: undefined, pushAttributes: Object.keys(attributes).length > 0 ? attributes : undefined };
+  }
   const noWrapper = config.noWrapper as Resource | undefined;
-  return {
+  const push: PushSettings = {
     endpoint: textOf(config.pushEndpoint),
-    attributes: (config.attributes ?? {}) as Record<string, string>,
+    attributes,
     isUnwrapped: noWrapper !== undefined,
     writesMetadata: noWrapper?.writeMetadata === true,
   };
+  return { push, pushAttributes: undefined };
 }
 
-function writePushConfig(push: PushSettings | undefined): Resource {
-  if (!push) return {};
+/** With a valid version, also where none was set: pubsub.proto, PushConfig.attributes. */
+function writePushConfig({ push, pushAttributes }: SubscriptionSettings): Resource {
+  if (!push) return pushAttributes ? { attributes: pushAttributes } : {};
   return {
     pushEndpoint: push.endpoint,
-    ...(Object.keys(push.attributes).length > 0 ? { attributes: push.attributes } : {}),
+    attributes: { [pushVersion]: 'v1', ...push.attributes },
     ...(push.isUnwrapped
       ? { noWrapper: push.writesMetadata ? { writeMetadata: true } : {} }
       : { pubsubWrapper: {} }),
@@ -116,7 +121,7 @@ export function writeSubscription(settings: SubscriptionSettings, topicRetention
   return {
     name: settings.name,
     topic: settings.topic,
-    pushConfig: writePushConfig(settings.push),
+    pushConfig: writePushConfig(settings),
     ackDeadlineSeconds: settings.ackDeadlineMs / 1_000,
     ...(settings.retainsAcked ? { retainAckedMessages: true } : {}),
     messageRetentionDuration: secondsAndNanos(settings.retentionMs),
@@ -146,20 +151,28 @@ export function writeSubscription(settings: SubscriptionSettings, topicRetention
 }
 
 export function writeSnapshot(settings: SnapshotSettings): Resource {
-  const { name, topic, labels, expireTimeMs } = settings;
-  return { name, topic, expireTime: secondsAndNanos(expireTimeMs), ...withLabels(labels) };
+  const { name, topic, labels, expireTimeMs, expireTimeNanos = 0 } = settings;
+  const { seconds, nanos } = secondsAndNanos(expireTimeMs);
+  return { name, topic, expireTime: { seconds, nanos: nanos + expireTimeNanos }, ...withLabels(labels) };
 }
 
-/** Of a Duration or a Timestamp; undefined where there is none. */
+/** A Timestamp as whole milliseconds and the nanoseconds beside them: a number alone holds it to 244 ns. */
+export function timeOf(value: unknown): { ms: number; nanos: number } | undefined {
+  if (value === undefined || value === null) return undefined;
+  const { seconds = 0, nanos = 0 } = value as { seconds?: number; nanos?: number };
+  return { ms: Number(seconds) * 1_000 + Math.floor(nanos / 1e6), nanos: nanos % 1e6 };
+}
+
+/** A Duration, to the nanosecond; undefined where there is none. */
 export function msOf(value: unknown): number | undefined {
   if (value === undefined || value === null) return undefined;
   const { seconds = 0, nanos = 0 } = value as { seconds?: number; nanos?: number };
   return Number(seconds) * 1_000 + Number(nanos) / 1e6;
 }
 
-/** A Duration, or a Timestamp. */
-function secondsAndNanos(ms: number): Resource {
-  return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
+/** A Duration, or a Timestamp. The longest Duration is 31 days, which a number of ms holds to half a nanosecond. */
+function secondsAndNanos(ms: number): { seconds: number; nanos: number } {
+  return { seconds: Math.floor(ms / 1_000), nanos: Math.round((ms % 1_000) * 1e6) };
 }
 
 function withLabels(labels: Labels): Resource {

@@ -440,8 +440,8 @@ test('refuses endpoints, tokens and settings that it would not honour', async (c
   }
   await assert.rejects(create({ pushEndpoint, oidcToken: { serviceAccountEmail: 'a@b.c' } }), /oidcToken/);
   await assert.rejects(
-    create({ pushEndpoint, attributes: { 'x-goog-version': 'v1beta1' } }),
-    /x-goog-version=v1/,
+    create({ pushEndpoint, attributes: { 'x-goog-version': 'v2' } }),
+    /x-goog-version=v1 is the only one/,
   );
   await assert.rejects(create({ pushEndpoint }, { enableExactlyOnceDelivery: true }), /Exactly-once/);
   await create({ pushEndpoint, attributes: { 'x-goog-version': 'v1' } });

@@ -177,6 +177,25 @@ test('refuses a dead-letter policy without a topic, and takes one away by an emp
   assert.equal((await call(`PATCH ${subscription}`, update({}))).json.deadLetterPolicy, undefined);
 });
 
+test('takes a mask that leads into a field in camelCase, and durations of nanoseconds', async (context) => {
+  const { call } = await setUp(context);
+  const retryPolicy = { minimumBackoff: '10.123456789s', maximumBackoff: '20.000000001s' };
+  await call(`PUT ${subscription}-2`, { topic, retryPolicy });
+  const updated = await call(`PATCH ${subscription}-2`, {
+    subscription: {
+      labels: { team: 'shop' },
+      pushConfig: { attributes: { 'x-goog-version': 'v1beta1' } },
+      retryPolicy: { maximumBackoff: '30s' },
+    },
+    updateMask: 'labels,pushConfig.attributes,retryPolicy.maximumBackoff',
+  });
+  assert.equal(updated.status, 200, updated.text);
+  const { json } = await call(`GET ${subscription}-2`);
+  assert.deepEqual(json.labels, { team: 'shop' });
+  assert.deepEqual(json.pushConfig, { attributes: { 'x-goog-version': 'v1beta1' } });
+  assert.deepEqual(json.retryPolicy, { minimumBackoff: '10.123456789s', maximumBackoff: '30s' });
+});
+
 test('publishes, pulls, modifies the ack deadline and acknowledges', async (context) => {
   const { emulator, call } = await setUp(context);
   const messages = [

@@ -61,6 +61,119 @@ const statuses: Check[] = [
   })),
 ];
 
+const nowhere = 'http://127.0.0.1:9/';
+const version = (value: string) => ({ 'x-goog-version': value });
+
+/** As GetSubscription shows them. */
+async function attributesOf(place: Place): Promise<object> {
+  const { pushConfig } = await place.subscriber.getSubscription({ subscription: place.subscriptionName() });
+  return { ...pushConfig?.attributes };
+}
+
+const versions: Check[] = [
+  {
+    name: 'shows the version of a push subscription, also where none was set',
+    source: sources.pushConfig,
+    async run(place) {
+      await place.subscribe({ pushConfig: { pushEndpoint: nowhere } });
+      assert.deepEqual(await attributesOf(place), version('v1'));
+    },
+    google: {
+      does: 'shows none',
+      async run(place) {
+        await place.subscribe({ pushConfig: { pushEndpoint: nowhere } });
+        assert.deepEqual(await attributesOf(place), {});
+      },
+    },
+  },
+  {
+    name: 'takes the version v1beta2 as v1',
+    source: sources.pushConfig,
+    run: (place) =>
+      withEndpoint([204], async (endpoint) => {
+        const { topic, subscription } = await place.subscribe(
+          to(endpoint, { attributes: version('v1beta2') }),
+        );
+        assert.deepEqual(await attributesOf(place), version('v1beta2'));
+        const [id] = await place.publish(topic, 'x');
+        const [pushed] = await endpoint.take(1);
+        const body = JSON.parse(pushed?.body ?? '');
+        assert.deepEqual([body.subscription, body.message.messageId], [subscription, id]);
+      }),
+  },
+  {
+    name: 'keeps the version when ModifyPushConfig gives none',
+    source: sources.pushConfig,
+    async run(place) {
+      const attributes = version('v1beta2');
+      const { subscription } = await place.subscribe({ pushConfig: { pushEndpoint: nowhere, attributes } });
+      await place.subscriber.modifyPushConfig({ subscription, pushConfig: { pushEndpoint: `${nowhere}b` } });
+      assert.deepEqual(await attributesOf(place), attributes);
+    },
+    google: {
+      does: 'drops it',
+      async run(place) {
+        const attributes = version('v1beta2');
+        const { subscription } = await place.subscribe({ pushConfig: { pushEndpoint: nowhere, attributes } });
+        await place.subscriber.modifyPushConfig({
+          subscription,
+          pushConfig: { pushEndpoint: `${nowhere}b` },
+        });
+        assert.deepEqual(await attributesOf(place), {});
+      },
+    },
+  },
+  {
+    name: 'keeps the attributes of a pull subscription, and refuses those that do not exist',
+    source: sources.pushConfig,
+    async run(place) {
+      await place.subscribe({ pushConfig: { attributes: version('v1beta2') } });
+      assert.deepEqual(await attributesOf(place), version('v1beta2'));
+      const pushConfig = { attributes: version('v1beta1') };
+      const subscription = { name: place.subscriptionName(), pushConfig };
+      const updateMask = { paths: ['push_config.attributes'] };
+      await place.subscriber.updateSubscription({ subscription, updateMask });
+      assert.deepEqual(await attributesOf(place), version('v1beta1'));
+      for (const attributes of [version('v2'), { color: 'red' }]) {
+        const answer = place.createSubscription(place.topicName(), 'other', { pushConfig: { attributes } });
+        await refuses(answer, 'INVALID_ARGUMENT', /^Unsupported push_config attribute/);
+      }
+    },
+    google: {
+      does: 'takes any',
+      async run(place) {
+        await place.subscribe({ pushConfig: { attributes: { color: 'red' } } });
+        assert.deepEqual(await attributesOf(place), { color: 'red' });
+      },
+    },
+  },
+  {
+    name: 'refuses to push in the format of v1beta1',
+    source: sources.pushConfig,
+    refuses: 'a push subscription in the format of v1beta1 (x-goog-version)',
+    async run(place) {
+      const pushConfig = { pushEndpoint: nowhere, attributes: version('v1beta1') };
+      await refuses(
+        place.subscribe({ pushConfig }),
+        'UNIMPLEMENTED',
+        /^x-goog-version=v1beta1 of a PushConfig/,
+      );
+    },
+    google: {
+      does: 'takes it, and pushes in the format of v1',
+      run: (place) =>
+        withEndpoint([204], async (endpoint) => {
+          const { topic, subscription } = await place.subscribe(
+            to(endpoint, { attributes: version('v1beta1') }),
+          );
+          await place.publish(topic, 'x');
+          const [pushed] = await endpoint.take(1);
+          assert.equal(JSON.parse(pushed?.body ?? '').subscription, subscription);
+        }),
+    },
+  },
+];
+
 const configs: Check[] = [
   {
     name: 'refuses a push endpoint that is no URL of http or https',
@@ -233,5 +346,6 @@ export const push: Feature = {
         }),
     },
     ...configs,
+    ...versions,
   ],
 };

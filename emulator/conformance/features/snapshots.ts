@@ -55,12 +55,13 @@ export const snapshots: Feature = {
         const snapshot = {
           name: place.snapshotName(),
           labels: { team: 'mail' },
-          expireTime: { seconds },
+          expireTime: { seconds, nanos: 123_456_789 },
         };
         const updateMask = { paths: ['labels', 'expire_time'] };
         const updated = await place.subscriber.updateSnapshot({ snapshot, updateMask });
         assert.deepEqual({ ...updated.labels }, { team: 'mail' });
-        assert.equal(Number(updated.expireTime?.seconds), seconds);
+        const { expireTime } = await place.subscriber.getSnapshot({ snapshot: snapshot.name });
+        assert.deepEqual([Number(expireTime?.seconds), expireTime?.nanos], [seconds, 123_456_789]);
       },
       google: {
         does: 'has no UpdateSnapshot',

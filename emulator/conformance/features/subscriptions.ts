@@ -431,6 +431,30 @@ export const subscriptions: Feature = {
         assert.deepEqual(await place.pullNow(subscription), []);
       },
     },
+    {
+      name: 'keeps durations to the nanosecond',
+      source: sources.subscription,
+      async run(place) {
+        const day = { seconds: 86_400, nanos: 1 };
+        const wanted = {
+          messageRetentionDuration: { seconds: 10_000, nanos: 123_456_789 },
+          retryPolicy: {
+            minimumBackoff: { seconds: 10, nanos: 123_456_789 },
+            maximumBackoff: { seconds: 599, nanos: 999_999_999 },
+          },
+        };
+        const { subscription } = await place.subscribe({ ...wanted, expirationPolicy: { ttl: day } });
+        const { messageRetentionDuration, retryPolicy, expirationPolicy } =
+          await place.subscriber.getSubscription({ subscription });
+        const nanos = [
+          messageRetentionDuration?.nanos,
+          retryPolicy?.minimumBackoff?.nanos,
+          retryPolicy?.maximumBackoff?.nanos,
+          expirationPolicy?.ttl?.nanos,
+        ];
+        assert.deepEqual(nanos, [123_456_789, 123_456_789, 999_999_999, 1]);
+      },
+    },
     ...updates,
     {
       name: 'refuses an update of the filter, which is fixed',

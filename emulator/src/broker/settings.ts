@@ -42,6 +42,8 @@ export interface SubscriptionSettings {
   isDetached: boolean;
   /** Undefined: messages are pulled. */
   push?: PushSettings;
+  /** Attributes of the push config while messages are pulled: they count from when there is an endpoint. */
+  pushAttributes?: Record<string, string>;
 }
 
 export interface SnapshotSettings {
@@ -49,4 +51,6 @@ export interface SnapshotSettings {
   topic: string;
   labels: Labels;
   expireTimeMs: number;
+  /** What it is later than that, below a millisecond. */
+  expireTimeNanos?: number;
 }

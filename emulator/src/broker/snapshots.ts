@@ -81,7 +81,11 @@ export class Snapshots {
   }
 
   async update(
-    input: { name: string; labels?: Labels | undefined; expireTimeMs?: number | undefined },
+    input: {
+      name: string;
+      labels?: Labels | undefined;
+      expireTime?: { ms: number; nanos: number } | undefined;
+    },
     paths: readonly string[],
   ): Promise<SnapshotSettings> {
     const snapshot = this.get(input.name);
@@ -91,10 +95,12 @@ export class Snapshots {
     if (paths.includes('expire_time')) {
       const now = this.#deps.clock.now();
       const latest = now + limits.snapshotSeconds * 1_000;
-      if (input.expireTimeMs === undefined || input.expireTimeMs <= now || input.expireTimeMs > latest) {
+      const { ms, nanos } = input.expireTime ?? { ms: 0, nanos: 0 };
+      if (ms <= now || ms > latest) {
         throw invalid('expire_time must be in the future and at most 7 days away');
       }
-      settings.expireTimeMs = input.expireTimeMs;
+      settings.expireTimeMs = ms;
+      settings.expireTimeNanos = nanos;
     }
     await this.#deps.commit({ type: 'snapshot-settings', settings });
     return this.settingsOf(snapshot);

@@ -4,11 +4,11 @@ import { Refusal } from './errors.ts';
 import { limits } from './limits.ts';
 import { checkName, notFound } from './names.ts';
 import type { Page, PageRequest } from './page.ts';
-import type { PushSettings, SubscriptionSettings } from './settings.ts';
+import type { SubscriptionSettings } from './settings.ts';
 import type { Subscription } from './subscription.ts';
 import type { ResourceDeps } from './topics.ts';
 import { maskSubscription } from './update-mask.ts';
-import { completeSubscription, type SubscriptionInput } from './validation.ts';
+import { completeSubscription, pushVersion, type SubscriptionInput } from './validation.ts';
 
 export class Subscriptions {
   #deps: ResourceDeps;
@@ -79,10 +79,16 @@ export class Subscriptions {
     return settings;
   }
 
-  /** `push` undefined: its messages are pulled from now on. */
-  async modifyPush(name: string, push: PushSettings | undefined): Promise<void> {
+  /**
+   * `push` undefined: its messages are pulled from now on. A version that is not given stays as it is: pubsub.proto,
+   * PushConfig.attributes.
+   */
+  async modifyPush(name: string, config: Pick<SubscriptionInput, 'push' | 'pushAttributes'>): Promise<void> {
     const { expirationMs = null, ...settings } = this.get(name).settings;
-    await this.update({ ...settings, expirationMs, push }, ['push_config']);
+    const { [pushVersion]: version } = settings.push?.attributes ?? settings.pushAttributes ?? {};
+    const { push = undefined, pushAttributes } = config;
+    if (push && version) push.attributes = { [pushVersion]: version, ...push.attributes };
+    await this.update({ ...settings, expirationMs, push, pushAttributes }, ['push_config']);
   }
 
   async delete(name: string): Promise<void> {

@@ -22,7 +22,7 @@ const subscriptionFields: Fields<SubscriptionKey> = {
   dead_letter_policy: ['deadLetterPolicy'],
   retry_policy: ['retryPolicy'],
   enable_exactly_once_delivery: ['isExactlyOnce'],
-  push_config: ['push'],
+  push_config: ['push', 'pushAttributes'],
   bigquery_config: [],
   cloud_storage_config: [],
   bigtable_config: [],

@@ -58,6 +58,7 @@ export function completeSubscription(input: SubscriptionInput): SubscriptionSett
   if (input.deadLetterPolicy) settings.deadLetterPolicy = checkDeadLetterPolicy(input.deadLetterPolicy);
   if (input.retryPolicy) settings.retryPolicy = checkRetryPolicy(input.retryPolicy);
   if (input.push) settings.push = checkPush(input.push, settings);
+  else if (input.pushAttributes) settings.pushAttributes = checkPushAttributes(input.pushAttributes);
   return settings;
 }
 
@@ -140,11 +141,26 @@ function checkPush(push: PushSettings, { isExactlyOnce }: SubscriptionSettings):
   const endpoint = checkEndpoint(push.endpoint);
   // https://cloud.google.com/pubsub/docs/exactly-once-delivery
   if (isExactlyOnce) throw invalid('Exactly-once delivery is not supported for push subscriptions.');
-  for (const [key, value] of Object.entries(push.attributes)) {
-    if (key === 'x-goog-version' && value === 'v1') continue;
-    throw invalid(`Unsupported push_config attribute ${key}=${value}; x-goog-version=v1 is the only one.`);
+  const attributes = checkPushAttributes(push.attributes);
+  if (attributes[pushVersion] === 'v1beta1') {
+    throw new Refusal(
+      'UNIMPLEMENTED',
+      `${pushVersion}=v1beta1 of a PushConfig is not supported by this emulator: it pushes in the format of v1.`,
+    );
   }
-  return { ...push, endpoint };
+  return { ...push, endpoint, attributes };
+}
+
+/** The one attribute of a PushConfig: the format of what is pushed. v1beta2 is that of v1: pubsub.proto, PushConfig. */
+export const pushVersion = 'x-goog-version';
+const pushVersions = ['v1', 'v1beta2', 'v1beta1'];
+
+function checkPushAttributes(attributes: Record<string, string>): Record<string, string> {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key === pushVersion && pushVersions.includes(value)) continue;
+    throw invalid(`Unsupported push_config attribute ${key}=${value}; ${pushVersion}=v1 is the only one.`);
+  }
+  return attributes;
 }
 
 /**

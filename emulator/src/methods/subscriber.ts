@@ -2,7 +2,7 @@
 import type { Broker } from '../broker/broker.ts';
 import { invalid } from '../broker/errors.ts';
 import type { Labels, SubscriptionSettings } from '../broker/settings.ts';
-import { msOf, readPushConfig, readSubscription, writeSnapshot, writeSubscription } from '../resources.ts';
+import { readPushConfig, readSubscription, timeOf, writeSnapshot, writeSubscription } from '../resources.ts';
 import { acknowledge, modifyAckDeadline } from './acks.ts';
 import { applyMask } from './apply-mask.ts';
 import { pageRequest, pathsOf, textOf } from './fields.ts';
@@ -66,7 +66,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
       const input = {
         name: textOf(name),
         labels: labels as Labels | undefined,
-        expireTimeMs: msOf(expireTime),
+        expireTime: timeOf(expireTime),
       };
       return writeSnapshot(await snapshots.update(input, pathsOf(updateMask)));
     },
@@ -80,8 +80,9 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
       return { snapshots: listed, nextPageToken: page.nextPageToken };
     },
     Seek: async ({ subscription, time, snapshot }: PlainMessage) => {
-      const timeMs = msOf(time);
-      if (timeMs !== undefined) await seek.toTime(textOf(subscription), timeMs);
+      const since = timeOf(time);
+      // Publish times are whole milliseconds: what is not before the next one is not before the time.
+      if (since) await seek.toTime(textOf(subscription), since.nanos > 0 ? since.ms + 1 : since.ms);
       else if (snapshot) await seek.toSnapshot(textOf(subscription), textOf(snapshot));
       else {
         throw invalid('No target was specified in the SeekRequest. Must specify either a time or a snapshot');
