@@ -1,4 +1,4 @@
-/** What an update asks for: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask */
+/** What an update changes: https://protobuf.dev/reference/protobuf/google.protobuf/#field-mask */
 import type { Type } from 'protobufjs';
 import { unknownField } from '../broker/update-mask.ts';
 import { isMessageType, messageType, type PlainMessage } from './protos.ts';
@@ -17,8 +17,8 @@ export function applyMask(
   paths: readonly string[],
 ): PlainMessage {
   const type = messageType(kind);
-  return paths.reduce((changed, path) => {
-    // In camelCase only JSON has them, and reading that has changed it.
+  return [...new Set(paths)].reduce((changed, path) => {
+    // Only JSON has paths in camelCase, and read-json.ts has changed those.
     if (/[A-Z]/.test(path)) throw unknownField(kind, path);
     const result = copyField(type, changed, input, path.split('.'));
     if (!result) throw unknownField(kind, path);
