@@ -56,7 +56,7 @@ export class Subscriptions {
   }
 
   /** @throws Refusal when there is none of that name, or nothing can be pulled from it. */
-  pullable(name: string, _missingSuffix = ''): Subscription {
+  pullable(name: string): Subscription {
     const subscription = this.get(name);
     if (subscription.settings.isDetached) throw detached(name);
     if (subscription.settings.push) throw isPush(name);

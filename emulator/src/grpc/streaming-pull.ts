@@ -16,7 +16,6 @@ import { invalid } from '../broker/errors.ts';
 import { FlowControl } from '../broker/flow-control.ts';
 import type { Lease } from '../broker/lease.ts';
 import { limits } from '../broker/limits.ts';
-import { idOf } from '../broker/names.ts';
 import type { AckOutcome, Subscription } from '../broker/subscription.ts';
 import { ackCommitted, checkAckIds, checkDeadline } from '../methods/acks.ts';
 import {
@@ -81,10 +80,7 @@ class PullStream implements Consumer, StreamReceiver {
     this.#setDeadline(request.ackDeadlineSeconds);
     this.#protocolVersion = request.protocolVersion;
     this.#flow = new FlowControl(request);
-    const subscription = this.#broker.subscriptions.pullable(
-      request.subscription,
-      ` (resource=${idOf(request.subscription)})`,
-    );
+    const subscription = this.#broker.subscriptions.pullable(request.subscription);
     this.#subscription = subscription;
     this.#settle(subscription, request);
     subscription.addConsumer(this);
