@@ -45,7 +45,7 @@ export function idOf(name: string): string {
 }
 
 /**
- * There is nothing of that name. The text is the service's:
+ * Returns the refusal of a name that nothing has, in the service's words:
  * https://github.com/googleapis/google-cloud-ruby/blob/main/google-cloud-pubsub/test/helper.rb
  */
 export function notFound(name: string): Refusal {

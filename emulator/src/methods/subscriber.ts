@@ -81,7 +81,7 @@ function snapshotMethods({ snapshots, seek }: Broker): Record<string, PlainMetho
     },
     Seek: async ({ subscription, time, snapshot }: PlainMessage) => {
       const since = timeOf(time);
-      // Publish times are whole milliseconds: what is not before the next one is not before the time.
+      // Publish times are whole milliseconds, so a time between two of them means the later one.
       if (since) await seek.toTime(textOf(subscription), since.nanos > 0 ? since.ms + 1 : since.ms);
       else if (snapshot) await seek.toSnapshot(textOf(subscription), textOf(snapshot));
       else {
