@@ -74,9 +74,14 @@ export async function openLeases(pubsub: PubSub, options: LeasesOptions): Promis
   const held = new Map<string, string>();
   let extendFailure: unknown;
 
-  // A pull in vain looks the same whether there are no letters or no broker; this does not.
-  await client.getSubscription({ subscription }, callOptions).catch(async (error) => {
-    if (error.code === permissionDenied) return;
+  /** A pull in vain looks the same whether there are no letters or no broker; this does not. */
+  async function checkBroker(): Promise<void> {
+    await client.getSubscription({ subscription }, callOptions).catch((error) => {
+      if (error.code !== permissionDenied) throw error;
+    });
+  }
+
+  await checkBroker().catch(async (error) => {
     await client.close();
     throw error;
   });
@@ -128,7 +133,7 @@ export async function openLeases(pubsub: PubSub, options: LeasesOptions): Promis
         }
         if (extendFailure) throw extendFailure;
         const leftMs = lastAt + options.waitMs - performance.now();
-        if (leftMs <= 0) return;
+        if (leftMs <= 0) return checkBroker();
         const letters = await pull(Math.min(leftMs, pullMsMax), Math.min(room, pullLettersMax));
         if (letters.length === 0) continue;
         yield letters;

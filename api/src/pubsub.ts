@@ -15,16 +15,32 @@ const retryCodes = [
   14, // UNAVAILABLE
 ];
 
+/**
+ * How soon a connection that went silent, without a reset, is given up: after 15 s, for 320 s by the client's default. As
+ * long as calls are under way the broker is pinged, and a connection that does not answer is replaced.
+ *
+ * Without calls there are no pings (`grpc.keepalive_permit_without_calls` stays off): a server may close a connection for
+ * them, and the first call pings at once. With calls a server may too, when it has sent nothing since the third ping before
+ * (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md#server-enforcement; Google's emulator does).
+ * That concerns the writer's stream alone, and it asks for something in time (its subscriber.ts).
+ */
+export const keepalive = { timeMs: 10_000, timeoutMs: 5_000 };
+
 /** `PUBSUB_EMULATOR_HOST` has to be in this process's environment too: the client itself looks there. */
-export function createPubSub(config: {
-  PUBSUB_PROJECT_ID: string;
-  PUBSUB_EMULATOR_HOST?: string | undefined;
-}): PubSub {
+export function createPubSub(
+  config: { PUBSUB_PROJECT_ID: string; PUBSUB_EMULATOR_HOST?: string | undefined },
+  { timeMs, timeoutMs } = keepalive,
+): PubSub {
   // With an emulator the client would still ask for Google's metadata server, and wait for it.
   if (config.PUBSUB_EMULATOR_HOST) process.env.METADATA_SERVER_DETECTION = 'none';
   limitConnectTime();
-  // grpc-js waits up to 2 minutes between attempts to reconnect; a broker that is back is back within a second.
-  const channelOptions = { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1_000 };
+  const channelOptions = {
+    // grpc-js waits up to 2 minutes between attempts to reconnect; a broker that is back is back within a second.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 1_000,
+    'grpc.keepalive_time_ms': timeMs,
+    'grpc.keepalive_timeout_ms': timeoutMs,
+  };
   return new PubSub({ projectId: config.PUBSUB_PROJECT_ID, ...channelOptions });
 }
 

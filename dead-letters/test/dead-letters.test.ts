@@ -9,6 +9,7 @@ import { createWrites, decodeEnvelope, encodeEnvelope } from '@assessment/api/en
 import { names } from '@assessment/api/names';
 import { createPubSub } from '@assessment/api/pubsub';
 import type { Message, PubSub } from '@google-cloud/pubsub';
+import { createLink } from '../../stress-test/chaos/link.ts';
 import { encodeDeepEnvelope } from '../../test/deep-envelope.ts';
 import { type Broker, startEmulator, startGoogleEmulator } from '../../test/parts.ts';
 import { findFreePort, pressCtrlC } from '../../test/process.ts';
@@ -269,6 +270,29 @@ for (const [what, start, options, isWhole] of [
       assert.ok(reasons.has(empty));
       assert.equal(done.exitCode, 1);
       assert.deepEqual(idsOf(await runJson('list')), [empty, part].sort());
+      await dropAll();
+    });
+
+    test('a connection that goes silent is not taken for the end', async (context) => {
+      const [id] = await buryEnvelopes(1);
+      const link = await createLink(Number(broker.host.split(':')[1]));
+      context.after(link.close);
+      const PUBSUB_EMULATOR_HOST = `127.0.0.1:${link.port}`;
+      process.env.PUBSUB_EMULATOR_HOST = PUBSUB_EMULATOR_HOST;
+      const linked = createPubSub({ PUBSUB_PROJECT_ID: 'assessment-project', PUBSUB_EMULATOR_HOST });
+      const signal = AbortSignal.timeout(60_000);
+      const leases = await openLeases(linked, { waitMs: 1_000, lettersMax: 10, signal });
+      process.env.PUBSUB_EMULATOR_HOST = broker.host;
+      const read = leases.read();
+      const { value } = await read.next();
+      assert.deepEqual(
+        value?.map((letter) => letter.id),
+        [id],
+      );
+      link.silence();
+      await assert.rejects(read.next(), { code: 4 });
+      await leases.close().catch(() => {});
+      await linked.close();
       await dropAll();
     });
 

@@ -7,6 +7,7 @@
  * gone, because it restarted empty) is opened again, with a growing pause, until it is there.
  */
 import { setTimeout as pause } from 'node:timers/promises';
+import { keepalive } from '@assessment/api/pubsub';
 import { Duration, type Message, type PubSub, SubscriptionCloseBehaviors } from '@google-cloud/pubsub';
 
 export interface SubscriberOptions {
@@ -18,6 +19,8 @@ export interface SubscriberOptions {
   /** Resolves when every message handed out so far is settled. */
   untilSettled: () => Promise<void>;
   onError: (error: Error) => void;
+  /** Between two questions to the broker; tests bring their own. */
+  askIntervalMs?: number;
 }
 
 export interface Subscriber {
@@ -42,6 +45,15 @@ const ackBatchMs = 20;
  */
 const retryMaxSeconds = 1;
 
+/**
+ * Between two questions whose answers show the broker to be there, on the stream's own connection. A stream without
+ * messages brings none, and a server counts the pings (the api's pubsub.ts) since it last sent something: it takes two, and
+ * closes the connection at the third. In 15 s there are two at most.
+ */
+const askIntervalMs = 1.5 * keepalive.timeMs;
+
+const askOptions = { timeout: keepalive.timeoutMs, retry: null };
+
 /** Between a stream that was closed for good and the next. */
 const pauseMinMs = 100;
 const pauseMaxMs = 5_000;
@@ -53,6 +65,13 @@ export function createSubscriber(pubsub: PubSub, name: string, options: Subscrib
   let failures = 0;
   let reopening: Promise<void> | undefined;
   const closing = new AbortController();
+  // Any answer will do, also that it is forbidden.
+  const asking = setInterval(() => {
+    void pubsub
+      .subscription(name)
+      .getMetadata(askOptions)
+      .catch(() => {});
+  }, options.askIntervalMs ?? askIntervalMs);
 
   function open() {
     const opened = pubsub.subscription(name, {
@@ -105,6 +124,7 @@ export function createSubscriber(pubsub: PubSub, name: string, options: Subscrib
       isClosing = true;
       isOpen = false;
       closing.abort();
+      clearInterval(asking);
       await reopening;
       await subscription.close();
     },

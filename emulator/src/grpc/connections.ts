@@ -16,12 +16,13 @@ const callsPerConnectionMax = 11_000;
 const callsMax = 15_000;
 
 /** How often each connection is looked at. */
-const checkIntervalMsDefault = 20_000;
+const checkIntervalMsDefault = 5_000;
 /**
- * A client that nothing came from since the last look is sent a PING, which each HTTP/2 client answers. After two PINGs
- * without an answer it is gone: 60 to 80 s after its last byte.
+ * A client that nothing came from since the last look is sent a PING, which each HTTP/2 client answers by itself, also
+ * while its application reads nothing. Without an answer until the next look it is gone: 10 to 15 s after its last byte.
+ * Its messages go to another client once their leases end.
  */
-const silentChecksMax = 3;
+const silentChecksMax = 2;
 
 interface Connection {
   callCount: number;
