@@ -2,9 +2,9 @@
  * Walks over JSON as it was written, for what `JSON.parse` loses: it keeps the last of two equal keys, and rounds a number
  * to the nearest double.
  *
- * The text must be valid: `JSON.parse` is the judge of that, and is ten times as fast as a parser of our own. The walk is a
- * loop and not a recursion, so nesting costs memory and no stack, and it takes time in proportion to the text: about 4 ms
- * for the 256 KiB of the largest body.
+ * The text must be valid: `JSON.parse` is the judge of that, and faster than any parser of our own. The walk is a loop and not
+ * a recursion, so nesting takes memory and no stack. It takes time in proportion to the text: 8 ms at most for the 256 KiB
+ * of the largest body, beside up to 8 of `JSON.parse`.
  */
 
 export interface JsonVisitor {
