@@ -16,13 +16,14 @@ const retryCodes = [
 ];
 
 /**
- * How soon a connection that went silent, without a reset, is given up: after 15 s, for 320 s by the client's default. As
- * long as calls are under way the broker is pinged, and a connection that does not answer is replaced.
+ * A connection that goes silent, without a reset, is given up after 15 s; by the client's default it is after 320 s. While
+ * calls are under way the broker is pinged, and a connection that does not answer is replaced.
  *
- * Without calls there are no pings (`grpc.keepalive_permit_without_calls` stays off): a server may close a connection for
- * them, and the first call pings at once. With calls a server may too, when it has sent nothing since the third ping before
- * (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md#server-enforcement; Google's emulator does).
- * That concerns the writer's stream alone, and it asks for something in time (its subscriber.ts).
+ * Without calls there are no pings (`grpc.keepalive_permit_without_calls` stays off), because servers close a connection
+ * for them, and the first call pings at once. While a call is under way, servers close the connection at the third ping
+ * since they last sent something, as Google's emulator does
+ * (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md#server-enforcement). Only the writer's stream is
+ * quiet for so long, so the writer asks for an answer in time (its subscriber.ts).
  */
 export const keepalive = { timeMs: 10_000, timeoutMs: 5_000 };
 

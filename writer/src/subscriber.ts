@@ -19,7 +19,7 @@ export interface SubscriberOptions {
   /** Resolves when every message handed out so far is settled. */
   untilSettled: () => Promise<void>;
   onError: (error: Error) => void;
-  /** Between two questions to the broker; tests bring their own. */
+  /** Between two calls that keep the connection open; tests bring their own. */
   askIntervalMs?: number;
 }
 
@@ -46,9 +46,9 @@ const ackBatchMs = 20;
 const retryMaxSeconds = 1;
 
 /**
- * Between two questions whose answers show the broker to be there, on the stream's own connection. A stream without
- * messages brings none, and a server counts the pings (the api's pubsub.ts) since it last sent something: it takes two, and
- * closes the connection at the third. In 15 s there are two at most.
+ * Between two calls whose answers come on the stream's own connection. A server closes a connection at the third ping since
+ * it last sent something (the api's pubsub.ts), and a stream without messages brings nothing. In 15 s there are two pings at
+ * most.
  */
 const askIntervalMs = 1.5 * keepalive.timeMs;
 
@@ -65,7 +65,7 @@ export function createSubscriber(pubsub: PubSub, name: string, options: Subscrib
   let failures = 0;
   let reopening: Promise<void> | undefined;
   const closing = new AbortController();
-  // Any answer will do, also that it is forbidden.
+  // Any answer will do, also a refusal.
   const asking = setInterval(() => {
     void pubsub
       .subscription(name)
