@@ -5,15 +5,19 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
-import type { AckId } from '../src/broker/ack-id.ts';
+import { type AckId, ackIdBytes, readAckId, writeAckId } from '../src/broker/ack-id.ts';
 import type { Broker } from '../src/broker/broker.ts';
 import type { RefusalCode } from '../src/broker/errors.ts';
 import { Refusal } from '../src/broker/errors.ts';
 import type { Lease } from '../src/broker/lease.ts';
 import { bounds } from '../src/broker/limits.ts';
+import { MessageIds } from '../src/broker/message.ts';
 import { createNeed } from '../src/broker/need.ts';
+import type { RegistryState } from '../src/broker/registry.ts';
 import type { Subscription } from '../src/broker/subscription.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
+import { checkAckIds } from '../src/methods/acks.ts';
+import { readCheckpoint, writeCheckpoint } from '../src/store/checkpoint.ts';
 import { FakeClock } from './fake-clock.ts';
 import { openBroker } from './harness.ts';
 import { createMessage, type Delivered, Puller, pullNow } from './puller.ts';
@@ -133,6 +137,59 @@ test('keeps no timer when nothing is outstanding, and one for any number of leas
     clock.advance(minute);
     return clock.timerCount === 0;
   });
+});
+
+test('knows no ack id of another folder, of any start and any subscription of that', async (context) => {
+  const { publish, pull } = await setUp(context);
+  await publish(['late']);
+  const late = await pull();
+  const { broker, ...other } = await setUp(context);
+  await other.publish(['one']);
+  const received = await other.pull();
+  const subscription = broker.subscriptions.get(name);
+  const epoch = broker.epoch;
+  const strays = [...late, { ...received[0], id: { ...(received[0]?.id as AckId), epoch: epoch - 1 } }];
+  const ids = strays.flatMap(({ id }) => (id ? [id, { ...id, subscription: 99 }] : []));
+  assert.doesNotThrow(() => checkAckIds(broker, subscription, ids));
+  assert.deepEqual(new Set(subscription.acknowledge(ids)), new Set(['invalid']));
+  assert.deepEqual(new Set(subscription.modifyDeadlines(ids, () => 0)), new Set(['invalid']));
+  assert.deepEqual(await other.ack(received), ['ok']);
+});
+
+test('takes ack ids of the version before, whose starts were counted from 1', async (context) => {
+  const setup = await setUp(context);
+  const { clock, publish, pull } = setup;
+  await publish(['old'], ['older'], ['other']);
+  const delivered = await pull();
+  const folder = createFolder();
+  cpSync(setup.folder, folder, { recursive: true });
+  await (await openBroker(folder, { clock })).close();
+  const { version: _, ...checkpoint } = readCheckpoint(folder) ?? assert.fail('there is no checkpoint');
+  const { firstEpoch, countedEpochs, ...state } = checkpoint.state as RegistryState;
+  assert.equal(countedEpochs, 0);
+  await writeCheckpoint(folder, { ...checkpoint, state: { ...state, epoch: 3 } });
+  const updated = await openBroker(folder, { clock });
+  const [two, three, four] = [2, 3, 4].map((epoch, at) => {
+    const text = Buffer.alloc(ackIdBytes);
+    writeAckId({ ...(delivered[at]?.id as AckId), epoch }, text, 0);
+    // The first of the five characters of an epoch was not there.
+    const older = Buffer.concat([text.subarray(0, 4), text.subarray(5)]);
+    return readAckId(older, 0, older.length) as AckId;
+  });
+  const subscription = updated.subscriptions.get(name);
+  assert.deepEqual(subscription.acknowledge([two, three, four] as AckId[]), ['ok', 'ok', 'invalid']);
+  await updated.close();
+  const again = await openBroker(folder, { clock });
+  context.after(() => again.close());
+  assert.notEqual(again.epoch, firstEpoch);
+  assert.equal(again.epoch, updated.epoch + 1);
+  assert.deepEqual(textsOf(await pullNow(again, name, 10)), ['other']);
+});
+
+test('gives ids that grow by one digit after 10^11 of a start, and none twice', () => {
+  const ids = new MessageIds(() => 12_345_678, 99_999_999_998);
+  const texts = [1, 2, 1].map((count) => ids.text(ids.take(count)));
+  assert.deepEqual(texts, ['1234567899999999998', '12345678100000000000', '12345678100000000002']);
 });
 
 test('waits for the backoff of a retry policy from the first nack on', async (context) => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
-import { attemptsOf, textsOf } from '../expect.ts';
+import { attemptsOf, idsOf, textsOf } from '../expect.ts';
 import type { Place } from '../place.ts';
+import type { Received } from '../pull-stream.ts';
 import { sources } from '../sources.ts';
 
 type End = 'stop' | 'kill';
@@ -48,7 +49,56 @@ const lost = (end: End) => ({
     ),
 });
 
+/** The one message of a new emulator, delivered: on the second it is declared, published and pulled as on the first. */
+async function pullFromTwo(
+  place: Place,
+  check: (late: Received, second: Place, received: Received) => Promise<void>,
+) {
+  const received: Received[] = [];
+  for (const isLast of [false, true]) {
+    const server = await place.start();
+    const one = place.at(server.host);
+    try {
+      const { topic, subscription } = await one.subscribe();
+      await one.publish(topic, isLast ? 'B' : 'A');
+      received.push(...(await one.pull(subscription)));
+      const [late, present] = received;
+      if (late && present) await check(late, one, present);
+    } finally {
+      one.close();
+    }
+    await server.kill();
+  }
+}
+
 const checks: Check[] = [
+  {
+    name: 'gives no message id and no ack id again after its data was wiped: a late ack acks nothing',
+    source: sources.message,
+    starts: true,
+    run: (place) =>
+      pullFromTwo(place, async (late, second, received) => {
+        assert.notDeepEqual(idsOf([received]), idsOf([late]));
+        assert.match(idsOf([received])[0] ?? '', /^\d{16,19}$/);
+        const subscription = second.subscriptionName();
+        await second.ack(subscription, late);
+        await second.nack(subscription, late);
+        await second.nack(subscription, received);
+        assert.deepEqual(textsOf(await second.pull(subscription)), ['B']);
+      }),
+    google: {
+      does: 'gives the same ids again, and the late ack acks the new message',
+      run: (place) =>
+        pullFromTwo(place, async (late, second, received) => {
+          assert.deepEqual(idsOf([received]), idsOf([late]));
+          assert.equal(received.ackId, late.ackId);
+          const subscription = second.subscriptionName();
+          await second.ack(subscription, late);
+          await second.nack(subscription, received);
+          assert.deepEqual(await second.pullNow(subscription), []);
+        }),
+    },
+  },
   {
     name: 'keeps topics, subscriptions, snapshots and their settings over a stop',
     source: sources.readme,

@@ -1,7 +1,8 @@
 /**
- * What an ack id says: the subscription, the message, and which of its leases. 22 characters, so that a request with
- * 1,000 of them is read without a string for each. `epoch` counts the broker's starts: an id from before a restart
- * still acks its message, unless that was delivered again since.
+ * What an ack id says: the subscription, the message, and which of its leases. 23 characters, so that a request with
+ * 1,000 of them is read without a string for each. `epoch` is the number of the broker's start: an id from before a
+ * restart still acks its message, unless that was delivered again since. An id of another data folder acks nothing
+ * (epochs.ts).
  */
 
 export interface AckId {
@@ -16,24 +17,28 @@ const codes = Buffer.from(alphabet, 'latin1');
 const values = new Int8Array(256).fill(-1);
 for (const [value, code] of codes.entries()) values[code] = value;
 
-const widths = { subscription: 4, epoch: 4, sequence: 8, generation: 6 } as const;
-export const ackIdBytes = 22;
+const widths = { subscription: 4, epoch: 5, sequence: 8, generation: 6 } as const;
+export const ackIdBytes = 23;
+/** A consumer may still hold ids from before an update: their epoch was one character shorter. */
+const olderAckIdBytes = 22;
 
 /** Writes an ack id of `ackIdBytes` at `at`. */
 export function writeAckId(id: AckId, buffer: Buffer, at: number): void {
   writeDigits(buffer, at, id.subscription, widths.subscription);
   writeDigits(buffer, at + 4, id.epoch, widths.epoch);
-  writeDigits(buffer, at + 8, id.sequence, widths.sequence);
-  writeDigits(buffer, at + 16, id.generation, widths.generation);
+  writeDigits(buffer, at + 9, id.sequence, widths.sequence);
+  writeDigits(buffer, at + 17, id.generation, widths.generation);
 }
 
 /** The ack id in `buffer`, or undefined when none was ever written like this. */
 export function readAckId(buffer: Buffer, start: number, end: number): AckId | undefined {
-  if (end - start !== ackIdBytes) return undefined;
+  const bytes = end - start;
+  if (bytes !== ackIdBytes && bytes !== olderAckIdBytes) return undefined;
+  const sequenceStart = end - widths.sequence - widths.generation;
   const subscription = readDigits(buffer, start, widths.subscription);
-  const epoch = readDigits(buffer, start + 4, widths.epoch);
-  const sequence = readDigits(buffer, start + 8, widths.sequence);
-  const generation = readDigits(buffer, start + 16, widths.generation);
+  const epoch = readDigits(buffer, start + 4, sequenceStart - start - 4);
+  const sequence = readDigits(buffer, sequenceStart, widths.sequence);
+  const generation = readDigits(buffer, sequenceStart + 8, widths.generation);
   if (subscription < 0 || epoch < 0 || sequence < 0 || generation < 0) return undefined;
   return { subscription, epoch, sequence, generation };
 }

@@ -16,7 +16,7 @@ import { Forwarding } from './forwarding.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { Lease } from './lease.ts';
 import { bounds, limits } from './limits.ts';
-import { messageIdOf, type NewMessage } from './message.ts';
+import { MessageIds, type NewMessage } from './message.ts';
 import { appendPublish } from './publishing.ts';
 import { type Change, Registry, type RegistryState } from './registry.ts';
 import { Seek } from './seek.ts';
@@ -47,6 +47,7 @@ export class Broker {
   #store!: Store;
   #housekeeping!: Housekeeping;
   #generation = 0;
+  readonly #messageIds = new MessageIds(() => this.epoch);
   #listeners: ((change: Change) => void)[] = [];
   /** Of publishes that wait for the commit under way, and of those that come into the next. */
   #waitingBytes = 0;
@@ -63,7 +64,7 @@ export class Broker {
       store: () => this.#store,
       clock: this.#clock,
       deadlines: this.#deadlines,
-      epoch: () => this.registry.epoch,
+      epochs: () => this.registry.epochs,
       nextGeneration: () => ++this.#generation,
       leaseRoom: new SharedRoom(bounds.leasesPerBroker),
       forwarding: this.#forwarding,
@@ -109,7 +110,7 @@ export class Broker {
       onFailure: (error) => options.onWarning(`Housekeeping failed: ${error.message}`),
     });
     for (const topic of registry.topicsByNumber.values()) topic.visible = topic.next - 1;
-    broker.#change({ type: 'start', epoch: registry.epoch + 1 });
+    broker.#change({ type: 'start', epoch: registry.epochs.next() });
     await broker.#store.committed();
     broker.#housekeeping.wake();
     return broker;
@@ -124,11 +125,11 @@ export class Broker {
     const topic = this.topics.get(topicName);
     if (messages.length === 0) throw invalid('No messages to publish');
     if (messages.length > limits.messagesPerPublish) throw invalid('Too many messages to publish');
-    const first = await this.#append(topic, messages);
-    return messages.map((_, position) => messageIdOf(topic.number, first + position));
+    const firstId = await this.#append(topic, messages);
+    return messages.map((_, position) => this.#messageIds.text(firstId + position));
   }
 
-  /** @returns the sequence number of the first. @throws Refusal */
+  /** @returns the number of the first one's id. @throws Refusal */
   async #append(topic: Topic, messages: readonly NewMessage[]): Promise<number> {
     let bytes = 0;
     for (const { start, end } of messages) bytes += end - start;
@@ -136,10 +137,11 @@ export class Broker {
     this.#admittedBytes -= bytes;
     try {
       if (!this.#store.hasRoom(bytes)) await this.#makeRoom(bytes);
-      const first = await appendPublish(this.#store, topic, messages, this.#clock.now());
+      const deps = { store: this.#store, ids: this.#messageIds };
+      const { first, firstId } = await appendPublish(deps, topic, messages, this.#clock.now());
       for (const subscription of topic.subscriptions) subscription.published(first, messages);
       this.#housekeeping.onPublish(topic);
-      return first;
+      return firstId;
     } catch (error) {
       throw asRefusal(error);
     }
@@ -182,7 +184,7 @@ export class Broker {
   }
 
   get epoch(): number {
-    return this.registry.epoch;
+    return this.registry.epochs.current;
   }
 
   /** The backlog of each subscription, for metrics. */

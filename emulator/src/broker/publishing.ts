@@ -1,6 +1,6 @@
-/** From a publish to messages on disk: sequence numbers, publish time, and the two fields that the broker adds. */
+/** From a publish to messages on disk: sequence numbers, ids, publish time, and the two fields that the broker adds. */
 import { recordBytesMax, type Store } from '../store.ts';
-import { BrokerFields, type NewMessage } from './message.ts';
+import { BrokerFields, type MessageIds, type NewMessage } from './message.ts';
 import type { Topic } from './topic.ts';
 
 /** Each message is kept with its length in front. */
@@ -8,17 +8,18 @@ const lengthBytes = 4;
 
 /**
  * Appends `messages` to the log in as few records as their size allows.
- * @returns the sequence number of the first, once all are on disk; the others follow it one by one.
+ * @returns the sequence number and the number of the id of the first, once all are on disk; the others follow one by one.
  */
 export async function appendPublish(
-  store: Store,
+  { store, ids }: { store: Store; ids: MessageIds },
   topic: Topic,
   messages: readonly NewMessage[],
   now: number,
-): Promise<number> {
+): Promise<{ first: number; firstId: number }> {
   const first = topic.next;
+  const firstId = ids.take(messages.length);
   const timeMs = topic.stamp(now);
-  const fields = new BrokerFields(topic.number, first, timeMs);
+  const fields = new BrokerFields(ids.text(firstId), timeMs);
   const perMessage = lengthBytes + fields.bytes.length;
   for (let from = 0; from < messages.length; ) {
     let to = from;
@@ -39,7 +40,7 @@ export async function appendPublish(
   }
   await store.messagesCommitted();
   topic.visible = Math.max(topic.visible, first + messages.length - 1);
-  return first;
+  return { first, firstId };
 }
 
 function writeMessage(to: Buffer, at: number, message: NewMessage, fields: Buffer): number {

@@ -2,6 +2,7 @@
  * Which topics, subscriptions and snapshots there are. Every change of them is a `Change`: applied here at once,
  * appended to the log, and applied again, in the same order, when a start replays the log.
  */
+import { Epochs, type EpochsState } from './epochs.ts';
 import { deletedTopic } from './names.ts';
 import { SequenceSet, type SequenceSetState } from './sequence-set.ts';
 import type { SnapshotSettings, SubscriptionSettings, TopicSettings } from './settings.ts';
@@ -25,8 +26,7 @@ export type Change =
   | { type: 'snapshot-deleted'; name: string }
   | { type: 'seek'; number: number; done: SequenceSetState; epoch: number; retained?: Retained | undefined };
 
-export interface RegistryState {
-  epoch: number;
+export interface RegistryState extends EpochsState {
   lastNumber: number;
   topics: TopicState[];
   subscriptions: SubscriptionState[];
@@ -39,7 +39,7 @@ export class Registry {
   readonly subscriptions = new Map<string, Subscription>();
   readonly subscriptionsByNumber = new Map<number, Subscription>();
   readonly snapshots = new Map<string, Snapshot>();
-  epoch = 0;
+  readonly epochs = new Epochs();
   /** Topics and subscriptions share one count, which never goes back. */
   lastNumber = 0;
   /** Of changes since the start of the process. */
@@ -54,7 +54,7 @@ export class Registry {
     this.changeCount++;
     switch (change.type) {
       case 'start':
-        this.epoch = change.epoch;
+        this.epochs.start(change.epoch);
         break;
       case 'topic':
         this.#applyTopic(change);
@@ -144,7 +144,7 @@ export class Registry {
 
   /** Its streams stay until the change is on disk; nothing is left that they could get. */
   #endDelivery(subscription: Subscription): void {
-    subscription.reset(new SequenceSet(Number.MAX_SAFE_INTEGER), this.epoch);
+    subscription.reset(new SequenceSet(Number.MAX_SAFE_INTEGER), this.epochs.current);
   }
 
   /** Deleted topics of which nobody holds a message any more. */
@@ -158,7 +158,7 @@ export class Registry {
 
   state(): RegistryState {
     return {
-      epoch: this.epoch,
+      ...this.epochs.state(),
       lastNumber: this.lastNumber,
       topics: [...this.topicsByNumber.values()].map((topic) => topic.state()),
       subscriptions: [...this.subscriptions.values()].map((subscription) => subscription.state()),
@@ -167,7 +167,7 @@ export class Registry {
   }
 
   restore(state: RegistryState): void {
-    this.epoch = state.epoch;
+    this.epochs.restore(state);
     this.lastNumber = state.lastNumber;
     for (const one of state.topics) {
       const topic = Topic.from(one);

@@ -60,7 +60,7 @@ export class Seek {
     // Only now: it may have been detached while the log was read, and would hold messages that nobody can pull.
     if (settings.isDetached) throw detached(settings.name);
     // Ack ids from up to now do not count after a restart either.
-    const epoch = this.#deps.registry.epoch + 1;
+    const epoch = this.#deps.registry.epochs.current + 1;
     await this.#deps.commit({ type: 'seek', number, done: done.state(), epoch, retained });
   }
 }

@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts';
 import type { Consumer } from './consumer.ts';
 import type { Deadlines } from './deadlines.ts';
 import { Delivery } from './delivery.ts';
+import type { Epochs } from './epochs.ts';
 import { type Filter, parseFilter } from './filter.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Lease, LeaseOwner } from './lease.ts';
@@ -33,8 +34,8 @@ export interface SubscriptionDeps {
   store: () => Store;
   clock: Clock;
   deadlines: Deadlines<Lease>;
-  /** Counts the starts of the broker and its deliveries: both are in the ack ids. */
-  epoch(): number;
+  /** The starts of the broker, and a count of its deliveries: both are in the ack ids. */
+  epochs(): Epochs;
   nextGeneration(): number;
   /** For the leases of all subscriptions together. */
   leaseRoom: SharedRoom;
@@ -213,7 +214,9 @@ export class Subscription implements LeaseOwner {
 
   /** An id from before a restart: its message counts as acked unless it was delivered again. */
   #acknowledgeEarlier({ epoch, sequence }: AckId): boolean {
-    if (epoch >= this.#deps.epoch() || epoch < this.#seekEpoch || this.leases.get(sequence)) return false;
+    const epochs = this.#deps.epochs();
+    const isEarlier = epoch < epochs.current && epochs.has(epoch);
+    if (!isEarlier || epoch < this.#seekEpoch || this.leases.get(sequence)) return false;
     if (sequence > this.topic.visible) return false;
     return this.#finishSequence(sequence);
   }
@@ -261,7 +264,7 @@ export class Subscription implements LeaseOwner {
 
   /** The lease that an ack id means; undefined when it was acked, or replaced by a later delivery. */
   #leaseOf(id: AckId): Lease | undefined {
-    if (id.epoch !== this.#deps.epoch()) return undefined;
+    if (id.epoch !== this.#deps.epochs().current) return undefined;
     const lease = this.leases.get(id.sequence);
     return lease && lease.generation === id.generation && lease.state !== 'held' ? lease : undefined;
   }

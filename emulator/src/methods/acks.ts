@@ -10,9 +10,10 @@ import { type AckRequest, ackIdText, readAckRequest } from './wire.ts';
 
 const empty = Buffer.alloc(0);
 
-/** @throws Refusal when one is of another subscription. */
+/** @throws Refusal when one is of another subscription. One of another data folder is only unknown. */
 export function checkAckIds(broker: Broker, subscription: Subscription, ids: readonly AckId[]): void {
-  const stray = ids.find((id) => id.subscription !== subscription.number);
+  const { epochs } = broker.registry;
+  const stray = ids.find((id) => id.subscription !== subscription.number && epochs.has(id.epoch));
   if (!stray) return;
   const owner = broker.registry.subscriptionsByNumber.get(stray.subscription)?.settings.name;
   if (!owner) throw invalid(`Invalid ack id (ack_id=${ackIdText(stray)})`);
