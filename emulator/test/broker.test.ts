@@ -264,6 +264,73 @@ test('counts no attempt of what waited behind a message of its key, over kill -9
   assert.deepEqual(attemptsOf(await pull()), [['good', 1]]);
 });
 
+/** What a stream holds that has extended the deadline of the first message and ends. */
+async function readFirstAndEnd({ broker, publish }: Setup): Promise<Delivered[]> {
+  await publish(['1', { key: 'k' }], ['2', { key: 'k' }], ['3', { key: 'k' }]);
+  const subscription = broker.subscriptions.get(name);
+  const puller = new Puller(broker, 10, 10 * minute);
+  subscription.addConsumer(puller);
+  await until(() => puller.delivered.length === 3);
+  subscription.modifyDeadlines(
+    puller.delivered.slice(0, 1).map(({ id }) => id),
+    () => 10 * minute,
+  );
+  puller.isClosed = true;
+  subscription.removeConsumer(puller);
+  subscription.forsake(puller);
+  return puller.delivered;
+}
+
+test('takes back what a stream has not read 250 ms after its end, which was no attempt and knows no backoff', async (context) => {
+  const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+  const retryPolicy = { minimumBackoffMs: minute, maximumBackoffMs: minute };
+  const setup = await setUp(context, { deadLetterPolicy, retryPolicy });
+  const held = await readFirstAndEnd(setup);
+  setup.clock.advance(249);
+  assert.deepEqual(await setup.pull(), []);
+  assert.deepEqual(await setup.ack(held.slice(2)), ['ok']);
+  setup.clock.advance(21);
+  assert.deepEqual(attemptsOf(await setup.pull()), [['2', 1]]);
+});
+
+test('takes back in the order of its key what a stream has not read', async (context) => {
+  const setup = await setUp(context, { isOrdered: true });
+  const [first] = (await readFirstAndEnd(setup)) as [Delivered];
+  setup.clock.advance(270);
+  assert.deepEqual(await setup.pull(), []);
+  assert.deepEqual(await setup.ack([first]), ['ok']);
+  assert.deepEqual(attemptsOf(await setup.pull()), [
+    ['2', 1],
+    ['3', 1],
+  ]);
+});
+
+test('takes nothing back before its deadline under exactly-once delivery', async (context) => {
+  const setup = await setUp(context, { isExactlyOnce: true });
+  await readFirstAndEnd(setup);
+  setup.clock.advance(10 * minute - 1);
+  assert.deepEqual(await setup.pull(), []);
+});
+
+test('holds a nacked message back for 50 ms while there is a consumer, which may be about to go', async (context) => {
+  const { broker, clock, publish, nack, pull } = await setUp(context);
+  await publish(['one']);
+  const subscription = broker.subscriptions.get(name);
+  const puller = new Puller(broker, 10);
+  subscription.addConsumer(puller);
+  await until(() => puller.delivered.length === 1);
+  nack(puller.delivered);
+  clock.advance(49);
+  puller.isClosed = true;
+  subscription.removeConsumer(puller);
+  assert.deepEqual(await pull(), []);
+  clock.advance(21);
+  const again = await pull();
+  assert.deepEqual(textsOf(again), ['one']);
+  nack(again);
+  assert.deepEqual(textsOf(await pull()), ['one']);
+});
+
 /** 100 messages that are delivered for the last time. */
 async function deliverToTheLast(broker: Broker): Promise<Delivered[]> {
   await broker.publish(

@@ -24,6 +24,7 @@ const steps = [
   'confirmed the acks of exactly-once delivery',
   'waited out the retry policy',
   'received only what the filter lets through',
+  'received at once what a subscriber nacked while it closed',
   'ready for the restart',
   'lost nothing over the restart',
   'closed',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Check, Feature } from '../check.ts';
-import { endsWith, missing, refuses, textsOf } from '../expect.ts';
+import { endsWith, missing, refuses, takes, textsOf } from '../expect.ts';
 import type { Place } from '../place.ts';
 import type { PullStream, StreamRequest } from '../pull-stream.ts';
 import { sources } from '../sources.ts';
@@ -115,6 +115,62 @@ export const streamingPull: Feature = {
         const stream = place.stream(subscription);
         stream.nack(...(await stream.take(1)));
         assert.deepEqual(textsOf(await stream.take(2)), ['x', 'x']);
+      },
+    },
+    {
+      name: 'redelivers to the next stream what is nacked right before its own stream ends',
+      source: sources.modifyAckDeadline,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'x');
+        for (let round = 0; round < 5; round++) {
+          const closing = place.stream(subscription);
+          await place.nack(subscription, ...(await closing.take(1)));
+          closing.halfClose();
+          await closing.ended;
+        }
+        await place.stream(subscription).take(1);
+      },
+      google: {
+        does: 'redelivers it 3 to 50 ms later: now and then to the stream that ends, where it stays until its deadline',
+        async run(place) {
+          const { topic, subscription } = await place.subscribe();
+          await place.publish(topic, 'x');
+          const stream = place.stream(subscription);
+          await place.nack(subscription, ...(await stream.take(1)));
+          await stream.take(2);
+        },
+      },
+    },
+    {
+      name: 'redelivers to the next stream at once what its own stream has not confirmed when it ends',
+      source: sources.readme,
+      async run(place) {
+        const { topic, subscription } = await place.subscribe();
+        await place.publish(topic, 'read', 'unread');
+        const closing = place.stream(subscription);
+        const received = await closing.take(2);
+        const read = received.filter((one) => textsOf([one])[0] === 'read');
+        await place.modify(subscription, 60, ...read);
+        closing.halfClose();
+        await closing.ended;
+        const stream = place.stream(subscription);
+        assert.deepEqual(textsOf(await stream.take(1)), ['unread']);
+        await place.nack(subscription, ...read);
+        assert.deepEqual(textsOf(await stream.take(2)), ['unread', 'read']);
+      },
+      google: {
+        does: 'keeps it until its deadline',
+        async run(place) {
+          const { topic, subscription } = await place.subscribe();
+          await place.publish(topic, 'unread');
+          const closing = place.stream(subscription, { streamAckDeadlineSeconds: 10 });
+          await closing.take(1);
+          closing.halfClose();
+          await closing.ended;
+          const next = place.stream(subscription);
+          await takes([5_000, 20_000], () => next.take(1));
+        },
       },
     },
     {

@@ -34,6 +34,10 @@ export class Lease extends Timed {
   attempts = 0;
   /** Who holds it while `leased`, and may extend it as long as it is not delivered again after its deadline. */
   consumer: Consumer | undefined;
+  /** Whether its consumer extended it, which clients do at once with what they have read. */
+  isRead = false;
+  /** Its stream ended before that: unless it is extended soon, it goes back. */
+  isForsaken = false;
   /** With an ordering key: acked, which counts once all earlier ones of the key are. */
   isAcked = false;
   /** Whether it is in the heap of what is to be delivered again. */

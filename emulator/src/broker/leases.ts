@@ -89,6 +89,8 @@ export class Leases {
     lease.consumer = consumer;
     lease.attempts++;
     lease.isAcked = false;
+    lease.isRead = false;
+    lease.isForsaken = false;
     lease.generation = generation;
     this.queueOf(lease)?.leased();
     this.#lease(lease, until);
@@ -96,10 +98,21 @@ export class Leases {
 
   /** A lease that is past its deadline and not delivered again yet stays with who has it. */
   extend(lease: Lease, until: number): void {
+    lease.isRead = true;
+    lease.isForsaken = false;
     if (lease.state === 'ready' || lease.state === 'waiting') {
       this.#lease(lease, until);
       lease.consumer?.retaken?.(lease);
     } else this.#deadlines.set(lease, until);
+  }
+
+  /** `consumer` is gone. What it has not read has until `until` for that to turn out wrong. */
+  forsake(consumer: Consumer, until: number): void {
+    for (const lease of this.#bySequence.values()) {
+      if (lease.consumer !== consumer || lease.state !== 'leased' || lease.isRead || lease.isAcked) continue;
+      lease.isForsaken = true;
+      this.#deadlines.set(lease, until);
+    }
   }
 
   move(lease: Lease, state: LeaseState): void {

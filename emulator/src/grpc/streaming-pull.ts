@@ -1,8 +1,8 @@
 /**
  * One StreamingPull: a consumer of its subscription, and the acks that come on it.
  *
- * `opening` (until the first request names the subscription) → `open` → ended by the client (its leases then last until
- * their deadline), or failed with a status. At most one response is on its way into HTTP/2's flow control while the
+ * `opening` (until the first request names the subscription) → `open` → ended by the client (the leases of what it has
+ * read then last until their deadline), or failed with a status. At most one response is on its way into HTTP/2's flow control while the
  * next one fills; when both are full the stream wants nothing, so a slow client costs two responses of memory. Nor is
  * anything read then of a client that goes on acking under exactly-once delivery and does not read what was confirmed.
  * A request without ack ids is the client's keepalive, also when it sets the deadline, as Go's does: protocol version 1
@@ -236,7 +236,7 @@ class PullStream implements Consumer, StreamReceiver {
     this.#call.fail(error);
   }
 
-  /** The client is done: what it holds stays leased until its deadline. */
+  /** The client is done: what it has read stays leased until its deadline. */
   end(): void {
     if (this.#isClosed) return;
     this.cancel();
@@ -247,6 +247,7 @@ class PullStream implements Consumer, StreamReceiver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#subscription?.removeConsumer(this);
+    if (this.#flow.messages > 0) this.#subscription?.forsake(this);
     // Its leases refer to it until their messages are handed out again: not with its buffers.
     this.#messages = new ReceivedMessages(0);
     this.#spare = undefined;

@@ -358,6 +358,19 @@ func filter(p *program) {
 }
 
 // surviveRestart publishes and receives while the emulator is killed and started again.
+// nackAndClose ends a subscriber right after a nack: the next one gets the message long before its deadline of 60 s.
+func nackAndClose(p *program) {
+	p.create("nacked", &pb.Subscription{})
+	p.publishTexts("nacked", []string{"again"})
+	for range 5 {
+		receive, close := p.receiving("nacked")
+		receive().Nack()
+		close()
+	}
+	p.receiveTexts("nacked", 1)
+	p.checkNothingLeft("nacked")
+}
+
 func surviveRestart(p *program) {
 	p.create("restarted", &pb.Subscription{})
 	restarted := make(chan error, 1)
@@ -433,6 +446,7 @@ func main() {
 		{confirmAcks, "confirmed the acks of exactly-once delivery"},
 		{waitOutRetryPolicy, "waited out the retry policy"},
 		{filter, "received only what the filter lets through"},
+		{nackAndClose, "received at once what a subscriber nacked while it closed"},
 		{surviveRestart, "lost nothing over the restart"},
 	} {
 		step.run(p)

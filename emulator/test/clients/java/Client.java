@@ -436,6 +436,19 @@ public final class Client {
     checkNothingLeft("filtered");
   }
 
+  /** A subscriber ends right after a nack, and the next gets the message. */
+  private void nackAndClose() throws Exception {
+    create("nacked", Subscription.newBuilder().setAckDeadlineSeconds(600));
+    publishTexts("nacked", List.of("again"));
+    for (int round = 0; round < 5; round++) {
+      try (Receiver receiver = new Receiver("nacked")) {
+        receiver.next().reply().nack();
+      }
+    }
+    receiveTexts("nacked", 1);
+    checkNothingLeft("nacked");
+  }
+
   /** Publishes and receives while the emulator is killed and started again. */
   private void surviveRestart() throws Exception {
     create("restarted", Subscription.newBuilder());
@@ -514,6 +527,7 @@ public final class Client {
     step("confirmed the acks of exactly-once delivery", client::confirmAcks);
     step("waited out the retry policy", client::waitOutRetryPolicy);
     step("received only what the filter lets through", client::filter);
+    step("received at once what a subscriber nacked while it closed", client::nackAndClose);
     step("lost nothing over the restart", client::surviveRestart);
     step("closed", client::close);
   }

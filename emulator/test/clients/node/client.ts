@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import {
   type CreateSubscriptionOptions,
+  Duration,
   type Message,
   PubSub,
   type Subscription,
@@ -244,6 +245,23 @@ async function filter(): Promise<void> {
   await checkNothingLeft(subscription);
 }
 
+/** A subscriber ends right after a nack, and the next gets the message long before its deadline. */
+async function nackAndClose(): Promise<void> {
+  const { subscription, publish } = await create('nacked', { ackDeadlineSeconds: 600 });
+  await publish(['again']);
+  for (let round = 0; round < 5; round++) {
+    const closing = client.subscription(subscription.name, {
+      minAckDeadline: Duration.from({ seconds: 60 }),
+    });
+    const stream = open(closing);
+    const message = await stream.receive();
+    message.nack();
+    await stream.close();
+  }
+  await receiveTexts(subscription, 1);
+  await checkNothingLeft(subscription);
+}
+
 /** Publishes and receives while the emulator is killed and started again. */
 async function surviveRestart(): Promise<void> {
   const { subscription, publish } = await create('restarted');
@@ -286,6 +304,7 @@ const steps: [() => Promise<void>, string][] = [
   [confirmAcks, 'confirmed the acks of exactly-once delivery'],
   [waitOutRetryPolicy, 'waited out the retry policy'],
   [filter, 'received only what the filter lets through'],
+  [nackAndClose, 'received at once what a subscriber nacked while it closed'],
   [surviveRestart, 'lost nothing over the restart'],
 ];
 for (const [run, text] of steps) {

@@ -349,6 +349,17 @@ def filter_messages():
     check_nothing_left("filtered")
 
 
+def nack_and_close():
+    """A subscriber ends right after a nack, and the next gets the message."""
+    create("nacked", ack_deadline_seconds=600)
+    publish("nacked", ["again"])
+    for _ in range(5):
+        with receiving("nacked") as receive:
+            receive().nack()
+    receive_texts("nacked", 1)
+    check_nothing_left("nacked")
+
+
 def survive_restart():
     """Publishes and receives while the emulator is killed and restarted."""
     create("restarted")
@@ -401,6 +412,7 @@ STEPS = [
     (confirm_acks, "confirmed the acks of exactly-once delivery"),
     (wait_out_retry_policy, "waited out the retry policy"),
     (filter_messages, "received only what the filter lets through"),
+    (nack_and_close, "received at once what a subscriber nacked while it closed"),
     (survive_restart, "lost nothing over the restart"),
 ]
 
