@@ -5,6 +5,7 @@ import type { Message } from '@google-cloud/pubsub';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
 import { createClient, receive, startEmulator, texts } from './harness.ts';
+import { startProcess } from './process.ts';
 
 test('delivers what was published, with its attributes, and forgets it once it is acked', async (context) => {
   const emulator = await startEmulator(context);
@@ -86,6 +87,27 @@ test('leaves no more outstanding than a stream allows, and goes on when one is a
   await until(() => received === 20);
   assert.ok(mostOutstanding <= 5, `${mostOutstanding} were outstanding`);
   await subscription.close();
+});
+
+test('answers publishes before it delivers their messages', async (context) => {
+  // In a process of its own: the turns of its event loop are not those of the client.
+  const client = createClient(context, await startProcess(context, [`--data-dir=${createFolder()}`]));
+  const [topic] = await client.createTopic('orders');
+  const [subscription] = await topic.createSubscription('orders-writer');
+  const handled = new Set<string>();
+  subscription.on('message', (message: Message) => {
+    handled.add(message.id);
+    message.ack();
+  });
+  const early: string[] = [];
+  for (let number = 0; number < 60; number++) {
+    const id = await topic.publishMessage({ data: Buffer.from(`${number}`) });
+    if (handled.has(id)) early.push(id);
+    await until(() => handled.has(id));
+  }
+  await subscription.close();
+  // A client that is kept from running finds both on its connections, and may read the message first.
+  assert.ok(early.length < 30, `${early.length} of 60 were delivered first`);
 });
 
 test('delivers again what was nacked', async (context) => {

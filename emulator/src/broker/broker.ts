@@ -109,7 +109,7 @@ export class Broker {
       change: (change) => broker.#change(change),
       onFailure: (error) => options.onWarning(`Housekeeping failed: ${error.message}`),
     });
-    for (const topic of registry.topicsByNumber.values()) topic.visible = topic.next - 1;
+    for (const topic of registry.topicsByNumber.values()) topic.settle();
     broker.#change({ type: 'start', epoch: registry.epochs.next() });
     await broker.#store.committed();
     broker.#housekeeping.wake();
@@ -140,6 +140,7 @@ export class Broker {
       const deps = { store: this.#store, ids: this.#messageIds };
       const { first, firstId } = await appendPublish(deps, topic, messages, this.#clock.now());
       for (const subscription of topic.subscriptions) subscription.published(first, messages);
+      afterAnswer(() => topic.deliver(first + messages.length - 1));
       this.#housekeeping.onPublish(topic);
       return firstId;
     } catch (error) {
@@ -311,6 +312,19 @@ export class Broker {
       onRoll: () => this.#housekeeping.onRoll(),
     };
   }
+}
+
+/** What Google's Node client takes to hand an answer to its caller. Its streams are on another connection. */
+const answerMs = 1;
+
+/**
+ * Calls `deliver` when the answer that is given in this turn has reached its caller. node:http2 writes headers and message
+ * at the end of this turn, and the trailers, without which no client knows of the answer, at the end of the next.
+ * Of 60 publishes by the Node client so many saw their message first: 50 to 60 without a wait, 1 to 6 two turns later, 0 or
+ * 1 with the millisecond.
+ */
+function afterAnswer(deliver: () => void): void {
+  setImmediate(() => setImmediate(() => setTimeout(deliver, answerMs)));
 }
 
 function asRefusal(error: unknown): unknown {

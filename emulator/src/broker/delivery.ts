@@ -54,14 +54,18 @@ export class Delivery {
   #isBacklogsTurn = false;
   #isRunning = false;
   #isWoken = false;
+  /** Up to here it delivers. */
+  #through = 0;
 
   constructor(deps: DeliveryDeps) {
     this.#deps = deps;
     this.#windows = new Windows((sequence, before) => deps.store().read(deps.topic.number, sequence, before));
   }
 
+  /** It may have come after an answer, and so gets all that is there. */
   addConsumer(consumer: Consumer): void {
     this.turns.add(consumer);
+    this.#through = this.#deps.topic.visible;
     this.wake();
   }
 
@@ -90,6 +94,7 @@ export class Delivery {
   }
 
   wake(): void {
+    this.#through = Math.max(this.#through, this.#deps.topic.answered);
     this.#isWoken = true;
     if (this.#isRunning) return;
     if (this.turns.count === 0) this.#keepAttempts();
@@ -182,10 +187,10 @@ export class Delivery {
 
   /** @returns whether to go on. */
   async #deliverBacklog(): Promise<boolean> {
-    const { progress, topic, leases } = this.#deps;
+    const { progress, leases } = this.#deps;
     const windows = this.#windows;
     const cursor = progress.skipDone();
-    if (cursor > topic.visible || !this.turns.next(0) || !leases.hasRoomFor(this)) return false;
+    if (cursor > this.#through || !this.turns.next(0) || !leases.hasRoomFor(this)) return false;
     const window = windows.backlogAt(cursor);
     if (!window) {
       await windows.readBacklog(cursor);
@@ -193,7 +198,7 @@ export class Delivery {
     }
     for (; windows.position < window.length; windows.position++) {
       const sequence = window.sequences[windows.position] ?? 0;
-      if (sequence > topic.visible) break;
+      if (sequence > this.#through) break;
       if (sequence >= progress.cursor && !this.#deliverFirst(sequence, window)) return false;
       // Then what is to be delivered again has the turn.
       if (this.#ready.first && !this.#isBacklogsTurn) {
@@ -202,7 +207,7 @@ export class Delivery {
       }
       if (!leases.hasRoomFor(this)) return false;
     }
-    progress.passGap(Math.min(window.next, topic.visible + 1));
+    progress.passGap(Math.min(window.next, this.#through + 1));
     return true;
   }
 

@@ -197,7 +197,6 @@ export class Subscription implements LeaseOwner {
       }
       this.#deps.onDone();
     }
-    this.wake();
   }
 
   /** Something may be deliverable now: a message came, or a consumer has room. */
