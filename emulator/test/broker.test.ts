@@ -331,6 +331,33 @@ test('holds a nacked message back for 50 ms while there is a consumer, which may
   assert.deepEqual(textsOf(await pull()), ['one']);
 });
 
+test('delivers again what follows a nacked message of its key, acked or not, the same after kill -9', async (context) => {
+  const setup = await setUp(context, { isOrdered: true });
+  await setup.publish(['1', { key: 'k' }], ['2', { key: 'k' }], ['3', { key: 'k' }]);
+  const delivered = await setup.pull();
+  const killed = await openKilled(context, setup);
+  const subscription = killed.subscriptions.get(name);
+  const ids = delivered.map(({ id }) => id);
+  assert.deepEqual(await setup.ack(delivered.slice(2)), ['ok']);
+  setup.nack(delivered.slice(0, 1));
+  assert.deepEqual(textsOf(await setup.pull()), ['1', '2', '3']);
+  assert.deepEqual(subscription.acknowledge(ids.slice(2)), ['ok']);
+  assert.deepEqual(textsOf(await pullNow(killed, name, 10)), ['1', '2', '3']);
+});
+
+test('takes late acks of ordered messages in any order, and of one key without the other', async (context) => {
+  const setup = await setUp(context, { isOrdered: true });
+  await setup.publish(['a1', { key: 'a' }], ['b1', { key: 'b' }], ['a2', { key: 'a' }], ['b2', { key: 'b' }]);
+  const delivered = await setup.pull();
+  const ids = delivered.map(({ id }) => id);
+  const [one, other] = [await openKilled(context, setup), await openKilled(context, setup)];
+  one.subscriptions.get(name).acknowledge([...ids].reverse());
+  assert.equal(one.subscriptions.get(name).unackedCount, 0);
+  other.subscriptions.get(name).acknowledge(ids.filter((_, at) => at % 2 === 1));
+  assert.deepEqual(textsOf(await pullNow(other, name, 10)), ['a1', 'a2']);
+  assert.equal(other.subscriptions.get(name).unackedCount, 2);
+});
+
 /** 100 messages that are delivered for the last time. */
 async function deliverToTheLast(broker: Broker): Promise<Delivered[]> {
   await broker.publish(

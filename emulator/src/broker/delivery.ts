@@ -40,6 +40,8 @@ export interface DeliveryDeps {
   isTooOld: (sequence: number, timeMs: number) => boolean;
   /** Told of a message in memory that is not on disk any more, or is older than the retention. */
   drop: (lease: Lease) => void;
+  /** With ordering: whether a message was acked before a restart, and so is done when it is the first of its key. */
+  takeLateAck: (sequence: number, isFirstOfKey: boolean) => boolean;
 }
 
 export class Delivery {
@@ -231,7 +233,9 @@ export class Delivery {
     const end = window.ends[at] ?? 0;
     const key = this.#deps.settings().isOrdered ? readOrderingKey(window.buffer, start, end) : '';
     const queue = leases.queueOf({ key });
-    if (queue && !queue.isEmpty) {
+    const isFirstOfKey = !queue || queue.isEmpty;
+    if (this.#deps.takeLateAck(sequence, isFirstOfKey)) return true;
+    if (!isFirstOfKey) {
       const { owner } = queue;
       const isNext = owner && queue.allowsAdded && mayFollow(owner, end - start);
       const lease = leases.create(sequence, end - start, key);

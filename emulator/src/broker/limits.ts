@@ -60,6 +60,11 @@ export const bounds = {
   leasesPerBrokerAtRest: 200_000,
   /** Of a subscription: acks that a full disk refused, to be confirmed when they come again. About 120 bytes each. */
   refusedAcks: 10_000,
+  /**
+   * Of a subscription with ordering: acks from before a restart whose message was not read again yet. About 40 bytes
+   * each. More are not taken, and those messages are delivered again.
+   */
+  lateAcks: 10_000,
   /** Of a Pull, which is kept while it waits: a name and two numbers. */
   pullRequestBytes: 4_096,
   /** What one commit holds, unless one publish is larger; what is over waits for the next. */

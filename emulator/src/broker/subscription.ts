@@ -111,6 +111,8 @@ export class Subscription implements LeaseOwner {
   #retained: Retained | undefined;
   /** Acks that count and were refused by a full disk, by sequence number, until they come again. */
   #refusedAcks = new Map<number, AckId>();
+  /** With ordering: acks from before a restart, by sequence number, until it is known whether they count. */
+  #lateAcks = new Set<number>();
 
   constructor(deps: SubscriptionDeps, options: SubscriptionOptions) {
     this.#deps = deps;
@@ -139,6 +141,7 @@ export class Subscription implements LeaseOwner {
       isTooOld: (sequence, timeMs) =>
         timeMs < deps.clock.now() - this.retentionMs && sequence > this.retainedThrough,
       drop: (lease) => this.drop(lease),
+      takeLateAck: (sequence, isFirstOfKey) => this.#takeLateAck(sequence, isFirstOfKey),
     });
   }
 
@@ -239,7 +242,36 @@ export class Subscription implements LeaseOwner {
     const isEarlier = epoch < epochs.current && epochs.has(epoch);
     if (!isEarlier || epoch < this.#seekEpoch || this.leases.get(sequence)) return false;
     if (sequence > this.topic.visible) return false;
-    return this.#finishSequence(sequence);
+    return this.settings.isOrdered ? this.#acknowledgeLate(sequence) : this.#finishSequence(sequence);
+  }
+
+  /**
+   * With ordering an ack counts once all earlier ones of its key do, and only the message itself says which key it has.
+   * So an ack counts at once when all earlier messages are done, or else when its message is read to be delivered.
+   */
+  #acknowledgeLate(sequence: number): boolean {
+    const { done } = this.progress;
+    if (done.has(sequence)) return false;
+    if (sequence > done.through + 1) {
+      // Under exactly-once delivery an ack that is confirmed has to last.
+      if (this.settings.isExactlyOnce || this.#lateAcks.size >= bounds.lateAcks) return false;
+      this.#lateAcks.add(sequence);
+      return true;
+    }
+    let next = sequence;
+    do {
+      this.#finishSequence(next);
+      next = done.through + 1;
+    } while (this.#lateAcks.delete(next));
+    return true;
+  }
+
+  /** Its message is about to be delivered. @returns whether it need not be. */
+  #takeLateAck(sequence: number, isFirstOfKey: boolean): boolean {
+    if (!this.#lateAcks.delete(sequence) || !isFirstOfKey) return false;
+    this.#finishSequence(sequence);
+    this.#keepAcks();
+    return true;
   }
 
   /**
@@ -415,6 +447,7 @@ export class Subscription implements LeaseOwner {
     this.touch();
     this.leases.clear();
     this.#refusedAcks.clear();
+    this.#lateAcks.clear();
     this.#delivery.restart();
     this.progress.reset(done);
     this.#seekEpoch = seekEpoch;
