@@ -358,6 +358,34 @@ test('takes late acks of ordered messages in any order, and of one key without t
   assert.equal(other.subscriptions.get(name).unackedCount, 2);
 });
 
+test('forgets the delivery attempts of messages that are past their retention, read again or not', async (context) => {
+  const deadLetterPolicy = { topic: deadTopic, attemptsMax: 5 };
+  const setup = await setUp(context, { deadLetterPolicy, retentionMs: 10 * minute });
+  await setup.publish(['one'], ['two']);
+  await setup.pull();
+  await setup.broker.acksCommitted();
+  const killed = await openKilled(context, setup);
+  const { leases } = killed.subscriptions.get(name);
+  assert.equal(leases.attempts().length, 2);
+  setup.clock.advance(11 * minute);
+  await killed.sweep();
+  assert.deepEqual(leases.attempts(), []);
+  const other = await openKilled(context, setup);
+  assert.equal(other.subscriptions.get(name).leases.attempts().length, 2);
+  assert.deepEqual(await pullNow(other, name, 10), []);
+  assert.deepEqual(other.subscriptions.get(name).leases.attempts(), []);
+});
+
+test('gives the folder back when it cannot be opened to the end', async () => {
+  const folder = createFolder();
+  const clock = new FakeClock();
+  clock.wakeIn = () => {
+    throw new Error('no timer is to be had');
+  };
+  await assert.rejects(openBroker(folder, { clock }), /no timer is to be had/);
+  await (await openBroker(folder)).close();
+});
+
 /** 100 messages that are delivered for the last time. */
 async function deliverToTheLast(broker: Broker): Promise<Delivered[]> {
   await broker.publish(

@@ -5,7 +5,9 @@ import { type TestContext, test } from 'node:test';
 import { createFolder } from '../../test/process.ts';
 import { until } from '../../test/until.ts';
 import type { BrokerOptions } from '../src/broker/broker.ts';
+import { Housekeeping } from '../src/broker/housekeeping.ts';
 import type { SubscriptionInput } from '../src/broker/validation.ts';
+import type { Store } from '../src/store.ts';
 import { FakeClock } from './fake-clock.ts';
 import { openBroker } from './harness.ts';
 import { createMessage, Puller, pullNow } from './puller.ts';
@@ -137,4 +139,38 @@ test('delivers what follows in its ordering key a message that is past its reten
   await broker.sweep();
   await passUntil(clock, 0, () => puller.delivered.length === 3);
   assert.equal(puller.delivered[2]?.text, 'next');
+});
+
+test('goes on after a run that could not read the disk', async (context) => {
+  const { broker } = await setUp(context, { retentionMs: hour });
+  await broker.publish(topic, [createMessage('one')]);
+  const clock = new FakeClock();
+  let reads = 0;
+  let runs = 0;
+  const store = {
+    timeOf() {
+      // That of the first run which looks for what is due next.
+      if (++reads === 2) throw new Error('EIO: i/o error, read');
+      return undefined;
+    },
+    reclaim: async () => {
+      runs++;
+      return Number.POSITIVE_INFINITY;
+    },
+  };
+  const errors: string[] = [];
+  const housekeeping = new Housekeeping({
+    store: store as unknown as Store,
+    registry: broker.registry,
+    clock,
+    change() {},
+    onFailure: ({ message }) => errors.push(message),
+  });
+  context.after(() => housekeeping.close());
+  await housekeeping.run();
+  assert.deepEqual([errors, runs], [['EIO: i/o error, read'], 1]);
+  clock.advance(minute);
+  await until(() => runs === 2);
+  await housekeeping.run();
+  assert.equal(runs, 3);
 });

@@ -109,11 +109,17 @@ export class Broker {
       change: (change) => broker.#change(change),
       onFailure: (error) => options.onWarning(`Housekeeping failed: ${error.message}`),
     });
-    for (const topic of registry.topicsByNumber.values()) topic.settle();
-    broker.#change({ type: 'start', epoch: registry.epochs.next() });
-    await broker.#store.committed();
-    broker.#housekeeping.wake();
-    return broker;
+    try {
+      for (const topic of registry.topicsByNumber.values()) topic.settle();
+      broker.#change({ type: 'start', epoch: registry.epochs.next() });
+      await broker.#store.committed();
+      broker.#housekeeping.wake();
+      return broker;
+    } catch (error) {
+      // The folder is another's.
+      await broker.close().catch(() => {});
+      throw error;
+    }
   }
 
   /**

@@ -215,12 +215,13 @@ export class Delivery {
 
   /** @returns false when nobody wants it now. */
   #deliverFirst(sequence: number, window: MessageWindow): boolean {
-    const { progress, isTooOld } = this.#deps;
+    const { progress, leases, isTooOld } = this.#deps;
     const at = this.#windows.position;
     progress.passGap(sequence);
     if (!progress.done.has(sequence)) {
       if (isTooOld(sequence, window.times[at] ?? 0) || !this.#passesFilter(window, at)) {
         progress.done.add(sequence);
+        leases.forgetEarlierAttempts(sequence);
       } else if (!this.#deliverNew(sequence, window, at)) return false;
     }
     progress.cursor = sequence + 1;

@@ -104,16 +104,18 @@ export class Housekeeping {
     const begin = this.#clock.now();
     this.#sleep();
     this.#isRolled = false;
-    let reclaimDue = Number.POSITIVE_INFINITY;
+    // What fails is tried again.
+    let due = begin + overdueStepMs;
     try {
       this.#expire();
       for (const subscription of this.#registry.subscriptions.values()) await this.#dropOld(subscription);
       const now = this.#clock.now();
-      reclaimDue = await this.#store.reclaim(createNeed(this.#registry, now), now);
+      const reclaimDue = await this.#store.reclaim(createNeed(this.#registry, now), now);
+      due = Math.min(this.#nextDue(begin), reclaimDue);
     } catch (error) {
       this.#onFailure(error as Error);
     }
-    this.#wakeBy(Math.max(Math.min(this.#nextDue(begin), reclaimDue), this.#clock.now() + stepMsMin));
+    this.#wakeBy(Math.max(due, this.#clock.now() + stepMsMin));
   }
 
   #expire(): void {
@@ -144,6 +146,7 @@ export class Housekeeping {
     subscription.wake();
     const after = Math.max(progress.done.through, retainedThrough);
     progress.done.addRange(after + 1, firstLeasedBefore(first, subscription) - 1);
+    leases.forgetAttemptsOf(progress.done);
   }
 
   /** The publish time of the oldest message that is not done. */

@@ -184,6 +184,13 @@ export class Leases {
     this.#earlierAttempts.delete(sequence);
   }
 
+  /** Those of messages of which the subscription is `done`, such as those that are past their retention. */
+  forgetAttemptsOf(done: { has(sequence: number): boolean }): void {
+    for (const sequence of this.#earlierAttempts.keys()) {
+      if (done.has(sequence)) this.#earlierAttempts.delete(sequence);
+    }
+  }
+
   attempts(): [sequence: number, attempts: number][] {
     const attempts: [number, number][] = [...this.#earlierAttempts];
     for (const lease of this.#bySequence.values()) attempts.push([lease.sequence, lease.attempts]);

@@ -1,5 +1,6 @@
 /** The calls to the file system that the log and its compaction make, as promises on plain descriptors. */
-import { close, fdatasync, fsync, ftruncate, open, read, rename, unlink, write } from 'node:fs';
+import { close, fdatasync, fsync, ftruncate, mkdirSync, open, read, rename, unlink, write } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 export const openFile = promisify(open);
@@ -17,6 +18,18 @@ export async function syncFolder(folder: string): Promise<void> {
   const fd = await openFile(folder, 'r');
   await syncWhole(fd);
   await closeFile(fd);
+}
+
+/** With those above it, where they are missing. What is synced in it is lost with a folder that is not itself synced. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const above = dirname(resolve(first));
+  let path = resolve(folder);
+  while (path !== above) {
+    path = dirname(path);
+    await syncFolder(path);
+  }
 }
 
 export async function writeFully(
