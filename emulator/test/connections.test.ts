@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { until } from '../../test/until.ts';
 import { encodeField } from '../src/protobuf.ts';
@@ -117,4 +118,21 @@ test('takes a client that answers no PING for gone, and keeps one that does', as
   const before = pingCount;
   await until(() => pingCount > before + 2);
   assert.deepEqual([stream.closed, consumerCount()], [false, 1]);
+});
+
+test('looks at no connection that a client has ended and keeps half open', async (context) => {
+  const { port, broker } = await startEmulator(context, { declarations, connectionCheckMs: 50 });
+  const socket = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true });
+  context.after(() => socket.destroy());
+  const settings = Buffer.from('000000040000000000', 'hex');
+  const goaway = Buffer.from('0000080700000000000000000000000000', 'hex');
+  socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings, goaway]));
+  socket.resume();
+  await once(socket, 'end');
+  const other = openSession(context, port);
+  let pingCount = 0;
+  other.on('ping', () => pingCount++);
+  pull(other);
+  await until(() => pingCount > 2);
+  assert.equal(broker.backlog()[0]?.consumerCount, 1);
 });

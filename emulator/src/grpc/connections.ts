@@ -68,6 +68,8 @@ export class Connections {
 
   #check(): void {
     for (const [session, connection] of this.#open) {
+      // Its socket is not to be asked any more; it may be open until the client closes its side.
+      if (session.destroyed) continue;
       const { bytesRead } = session.socket;
       connection.silentChecks = bytesRead === connection.bytesRead ? connection.silentChecks + 1 : 0;
       connection.bytesRead = bytesRead;
