@@ -8,3 +8,12 @@ export async function readMetric(url: string, name: string): Promise<number> {
   if (figure === undefined) throw new Error(`${url}/metrics has no ${name}`);
   return Number(figure);
 }
+
+const requestDuration = 'api_http_request_duration_seconds';
+
+/** How many requests to GET /api/data an api has answered with success. */
+export async function readAnsweredCount(url: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics?name=${requestDuration}`)).text();
+  const labels = '\\{(?=[^}]*route="data")(?=[^}]*status="200")[^}]*\\}';
+  return Number(new RegExp(`^${requestDuration}_count${labels} (\\S+)$`, 'm').exec(text)?.[1] ?? 0);
+}

@@ -28,7 +28,7 @@ import { until } from '../../test/until.ts';
 /** What a publish request may have besides its data, with room for the name of the topic. */
 const publishOverheadBytes = 100;
 /** https://docs.cloud.google.com/pubsub/quotas#resource_limits, as the service takes it. */
-const publishBytesMax = 10 * 1024 * 1024;
+const publishBytesMax = 10_000_000;
 
 describe('poison among good envelopes', needs('mongodb'), () => {
   let mongoDb: MongoDb;

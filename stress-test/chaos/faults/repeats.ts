@@ -1,11 +1,10 @@
 /**
  * Clients that repeat what was carried out. The api gets their requests and its answers are lost: they are withheld until
- * it has confirmed some, and then the connections are cut. Meanwhile each try goes out three times at the same moment, to
+ * it has sent some, and then the connections are cut. Meanwhile each try goes out three times at the same moment, to
  * this api twice and to a second one beside it.
  */
 import { setTimeout as pause } from 'node:timers/promises';
-import { readMetric } from '../../metric.ts';
-import type { Rig } from '../rig.ts';
+import { readAnsweredCount } from '../../metric.ts';
 import type { Fault } from './fault.ts';
 
 const pollMs = 20;
@@ -21,9 +20,9 @@ export const repeatFaults: Fault[] = [
       const endMs = performance.now() + holdMs;
       let cutCount = 0;
       do {
-        const carriedOut = await confirmedWrites(rig);
+        const answered = await readAnsweredCount(rig.apiOwnUrl);
         link.mute();
-        while ((await confirmedWrites(rig)) === carriedOut) await pause(pollMs);
+        while ((await readAnsweredCount(rig.apiOwnUrl)) === answered) await pause(pollMs);
         link.cut();
         link.open();
         cutCount++;
@@ -33,7 +32,3 @@ export const repeatFaults: Fault[] = [
     },
   },
 ];
-
-function confirmedWrites({ apiOwnUrl }: Rig): Promise<number> {
-  return readMetric(apiOwnUrl, 'api_writes_confirmed_total');
-}
