@@ -4,8 +4,9 @@
  *
  * A request is `waiting` → `under way` → answered, or `refused` → answered, when the budget has no room for it. A turn of
  * the event loop reads the sockets, begins requests in the order of their arrival for a slice of time, and then answers
- * refusals for a quarter of what the turn has taken. So what is over the bound hears of it within a few turns, and nobody waits unseen in a socket
- * while others are answered again and again. Without load a request is begun in the turn in which it arrived.
+ * refusals for a quarter of what the turn has taken. So a client that is refused hears of it within a few turns, and
+ * nobody waits unseen in a socket while others are answered again and again. Without load a request is begun in the turn
+ * in which it arrived.
  *
  * A refusal is not answered where it is read. Clients that come again at once would keep the event loop reading (libuv goes
  * on for up to 48 × 1,024 sockets that have something), and nothing would be begun or confirmed. A client that waits for
