@@ -70,10 +70,10 @@ describe('a load with keys over connections that break', needs('mongodb', 'k6'),
     const figure = (pattern: RegExp) => Number(pattern.exec(output)?.[1]?.replaceAll(',', ''));
     const keys = figure(/^PASS: .* 5 documents for each of ([\d,]+) keys/m);
     assert.ok(keys > 0, output);
-    assert.ok(figure(/^ +repeats +([\d,]+) /m) > 0, output);
     assert.equal(figure(/^ +before +([\d,]+)$/m), was.stored, output);
     assert.equal((await storedCount()) - was.stored, 5 * keys, output);
     const answered = (await answeredCount()) - was.answered;
+    // By the api's count: Go's HTTP client, and so k6, repeats a request with a key by itself when its connection breaks.
     assert.ok(answered > keys, 'no request was answered more than once');
   }
 
