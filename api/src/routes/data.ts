@@ -37,21 +37,20 @@ export function createDataRoute(dependencies: {
     const timestamp = new Date();
     const writes = createWrites(timestamp);
     const confirmed = publisher.publish(writes, origin);
-    const ids = writes.map((write) => write._id);
-    return { body: describe(ids, timestamp), confirmed };
+    return { body: describe(writes, timestamp), confirmed };
   }
 
   async function answerKeyed(key: string, origin: Origin | undefined, response: Response): Promise<void> {
     const ids = keyedIds(key, token, writesPerRequest + 1);
     const written = ids.slice(0, writesPerRequest);
+    const documents = written.map((_id) => ({ _id }));
     try {
       const { body, isReplayed } = await keyedRequests.answer({
         ids,
         fingerprint: 'GET /api/data',
-        isSame: (stored) =>
-          stored.every(({ _id, type }) => type === 'write' && !_id.equals(ids.at(-1) ?? '')),
+        isSame: (stored) => stored.every(({ type }) => type === 'write'),
         write: (timestamp) => publisher.publish(createWrites(timestamp, written), origin),
-        describe: (timestamp) => describe(written, timestamp),
+        describe: (timestamp) => describe(documents, timestamp),
       });
       if (isReplayed) response.setHeader(...replayedHeader);
       send(response, body);
@@ -61,11 +60,11 @@ export function createDataRoute(dependencies: {
   }
 
   /** By hand, because response.json takes 10 µs longer for it, a seventh of what the request costs this process. */
-  function describe(ids: readonly ObjectId[], timestamp: Date): string {
+  function describe(written: readonly { _id: ObjectId }[], timestamp: Date): string {
     let reads = quote(reader.nextId());
     for (let index = 1; index < readsPerRequest; index++) reads += `,${quote(reader.nextId())}`;
     let writes = '';
-    for (const id of ids) writes += `${writes && ','}${quote(id)}`;
+    for (const { _id } of written) writes += `${writes && ','}${quote(_id)}`;
     return `{"status":"success","reads":[${reads}],"writes":[${writes}],"timestamp":"${timestamp.toISOString()}"}`;
   }
 }
